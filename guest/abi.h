@@ -1,0 +1,53 @@
+/* The contract between host and guests.
+ *
+ * A guest exports `memory` and
+ *   guest_alloc(n) -> address            n bytes for a message to it, 0 if there's no memory
+ *   guest_boot() -> 0                    starts the interpreter; taken into the base image
+ *   guest_load(address, n) -> reply      imports an application; taken into the application image
+ *   guest_call(address, n) -> reply      runs one task, once per sandbox
+ * All consume the message they're given. A reply is (u64)address << 32 | size of a message in guest memory, valid until the sandbox ends.
+ *
+ * It imports WASI preview 1 and, from module "capsule":
+ *   op_submit(address, n) -> op          starts a host operation; > 0, or a negative GUEST_E_ code
+ *   op_wait(ops, n, timeout_ns) -> i     parks until one of n (u32[]) operations is done; its index, or GUEST_E_TIMEOUT
+ *                                        (timeout_ns < 0: none)
+ *   op_take(op, address, capacity) -> n  copies the reply and frees the operation; if n > capacity nothing happened;
+ *                                        GUEST_E_PENDING while it isn't done
+ *
+ * A message is a u32 (little-endian) header length, a JSON object of that length, and a raw body up to its end.
+ *
+ * load   header {"entry": "/project/main.py", "module": "main", "path": ["/project", …]}
+ *        reply  {"ok": true, "tasks": [{"name","qualname","file","line","async","options":{…}}]} or an error
+ * call   header {"task", "run_id", "task_id", "attempt" (from 1), "key", "deadline_ns"? (wall clock), "env"? {…}, "outer": bool,
+ *                "tagged": bool}, body [args array, kwargs object]. outer: the caller is outside: plain JSON mapping of values;
+ *                tagged: the body uses the "$…" forms of docs/reference/values.md.
+ *        reply  {"ok": true, "tagged": bool}, body: the result as JSON; or an error
+ * error  {"ok": false, "error": {"type", "class"?, "message", "traceback"?, "retry": bool}}
+ *
+ * Operations (hostcalls.def): header {"op": "task.call", "task": name, "tagged": bool}, body [args, kwargs]; reply as for call, its
+ * error with "execution" beside it. */
+#ifndef GUEST_ABI_H
+#define GUEST_ABI_H
+
+enum {
+    GUEST_E_TIMEOUT = -1,   /* op_wait: none was done in time */
+    GUEST_E_PENDING = -2,   /* op_take: not done yet */
+    GUEST_E_NO_SUCH_OP = -3,
+    GUEST_E_BAD_MESSAGE = -4, /* malformed, or longer than the limit */
+    GUEST_E_TOO_MANY = -5,  /* more open operations than the limit */
+    GUEST_E_FORBIDDEN = -6, /* not while an image is being built */
+};
+
+enum {
+    GUEST_MESSAGE_MAX = 64 * 1024 * 1024, /* bytes, header and body */
+    GUEST_HEADER_MAX = 1024 * 1024,
+    GUEST_OPS_MAX = 16384, /* open at once in one sandbox */
+};
+
+enum guest_operation {
+#define OPERATION(name, kind) OPERATION_##name,
+#include "hostcalls.def"
+#undef OPERATION
+};
+
+#endif

@@ -1,0 +1,27 @@
+/* capsule.toml: found, read and checked. Every key is known or an error with file, line and a suggestion.
+ *
+ *   [workflow] name, version, entrypoint      strings; entrypoint relative to the manifest's folder
+ *   [tasks]    default_compute, default_ram, default_timeout, default_max_retries, default_allowed_files,
+ *              default_allowed_hosts, default_env_variables
+ *   [limits]   max_compute, max_ram, max_timeout, max_retries (also max_max_retries), max_allowed_files, max_allowed_hosts,
+ *              max_env_variables
+ *   [python]   paths = ["src"]: folders added to sys.path, relative to the manifest; packages = [...] is refused with a
+ *              message that says installing is done with pip into .venv */
+#ifndef APP_MANIFEST_H
+#define APP_MANIFEST_H
+
+#include "app/policy.h"
+#include "base/error.h"
+
+struct manifest {
+    char *path; /* NULL: there is no capsule.toml and all values are defaults */
+    char *name, *version, *entrypoint;
+    struct task_options defaults, limits;
+    struct string_list python_paths;
+};
+
+/* path: of the file itself. */
+int manifest_read(const char *path, struct manifest *ret, struct error *err);
+void manifest_done(struct manifest *m);
+
+#endif

@@ -1,0 +1,34 @@
+/* Where a program lives on the host: its root, its entry file, its packages and its environment. */
+#ifndef APP_PROJECT_H
+#define APP_PROJECT_H
+
+#include "app/manifest.h"
+#include "base/error.h"
+
+enum language { LANGUAGE_PYTHON, LANGUAGE_JAVASCRIPT };
+
+struct project {
+    char *root;    /* absolute, symlinks resolved: folder of the nearest capsule.toml above the entry, else entry's folder */
+    int root_fd;   /* O_PATH */
+    char *entry;   /* relative to root: "main.py", "src/app.py" */
+    char *entry_as_given;
+    enum language language;
+    struct manifest manifest;
+    struct string_list site_packages; /* absolute host folders: $VIRTUAL_ENV, then .venv of root; each …/site-packages */
+};
+
+/* file: as the user gave it, relative to the working directory, or NULL: [workflow] entrypoint of the nearest capsule.toml
+ * above the working directory. ERROR_PROJECT, each with its own message and hint: no such file, a folder, unreadable, unknown
+ * extension, no capsule.toml or no entrypoint in it, …  */
+int project_open(const char *file, struct project *ret, struct error *err);
+void project_done(struct project *p);
+
+/* The value of an environment variable for tasks: the process's environment first, then `.env` of the project root
+ * (KEY=VALUE lines, `export `, # comments, single and double quotes with \n \t \" \\ in double ones; no expansion).
+ * Returns 1 and *ret (malloc'd) if it exists, 0 if not, negative on a malformed or unreadable .env. */
+struct dotenv;
+int dotenv_read(const struct project *p, struct dotenv **ret, struct error *err); /* a missing file is an empty one */
+const char *dotenv_get(const struct dotenv *d, const char *name);                  /* NULL if absent */
+void dotenv_free(struct dotenv *d);
+
+#endif
