@@ -1,0 +1,205 @@
+/* Capsule: run tasks of Python programs, each call in a WebAssembly sandbox of its own.
+ *
+ * The only installed header. C99, usable from C++. Link with libcapsule.
+ *
+ *   capsule_runtime   one per process is enough: engine, guests, cache
+ *   capsule_app       a program, loaded: its memory image and its tasks
+ *   capsule_run       one run of an entry task, with every task that it calls
+ *
+ * Errors: a function that can fail returns 0 (CAPSULE_OK) or a negative CAPSULE_E_ code, leaves its outputs untouched then,
+ * and fills *error (which may be NULL). A run whose task fails is no failure of the call: see capsule_run_wait.
+ *
+ * Ownership: what a function returns through a `ret_` pointer is the caller's, to be given back to the function named
+ * there. A `const char *` return belongs to the object that it was asked of and lives as long as it.
+ *
+ * Threads: a runtime and an app may be used by many threads at once. A run belongs to the thread that waits for it, except
+ * capsule_run_cancel. Text is UTF-8. Times are in nanoseconds unless a name says otherwise. */
+#ifndef CAPSULE_H
+#define CAPSULE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CAPSULE_API __attribute__((visibility("default")))
+
+enum {
+    CAPSULE_OK = 0,
+    CAPSULE_E_NOMEM = -1,       /* out of memory */
+    CAPSULE_E_IO = -2,          /* the operating system refused a file operation */
+    CAPSULE_E_INVALID = -3,     /* an argument, option or document is malformed */
+    CAPSULE_E_PROJECT = -4,     /* the project can't be run as it is */
+    CAPSULE_E_IMPORT = -5,      /* the program failed while it was imported; the message is its traceback */
+    CAPSULE_E_NOT_FOUND = -6,   /* no such task or object */
+    CAPSULE_E_LIMIT = -7,       /* a stated limit was reached */
+    CAPSULE_E_CORRUPT = -8,     /* stored data isn't what was written */
+    CAPSULE_E_UNSUPPORTED = -9, /* this machine or installation can't do it */
+    CAPSULE_E_CANCELLED = -10,  /* stopped on request */
+    CAPSULE_E_INTERNAL = -11    /* a defect in Capsule */
+};
+
+typedef struct capsule_error {
+    int code;
+    char message[8192]; /* what happened, and where */
+    char hint[512];     /* what to do about it; may be empty */
+} capsule_error;
+
+/* "0.1.0". */
+CAPSULE_API const char *capsule_version(void);
+
+/* ---- runtime ---------------------------------------------------------------------------------------------- */
+
+typedef struct capsule_runtime capsule_runtime;
+
+/* Zero-initialise, then set what differs. */
+typedef struct capsule_runtime_options {
+    const char *guest_dir; /* NULL: $CAPSULE_GUESTS, else lib/capsule or ../lib/capsule beside the program or library */
+    const char *cache_dir; /* NULL: $CAPSULE_CACHE, else $XDG_CACHE_HOME/capsule, else ~/.cache/capsule */
+    /* Called when something takes long enough to be told (compiling a guest for this machine, once). May be NULL. */
+    void (*on_progress)(void *user, const char *what);
+    void *user;
+} capsule_runtime_options;
+
+/* options may be NULL. Give back with capsule_close, after its apps. */
+CAPSULE_API int capsule_open(const capsule_runtime_options *options, capsule_runtime **ret_runtime, capsule_error *error);
+CAPSULE_API void capsule_close(capsule_runtime *runtime);
+
+/* What this installation can do, as a JSON object: {"version", "guests": [{"name", "version", "ready"}], "engine",
+ * "cache": {"path", "bytes", "objects", "writable"}, "kernel": {"release", "pagemap_scan", "openat2"},
+ * "checks": [{"name", "ok", "detail", "fix"?}]}. Works on a runtime that couldn't prepare a guest.
+ * Give back with capsule_free. */
+CAPSULE_API int capsule_diagnose(capsule_runtime *runtime, char **ret_json, capsule_error *error);
+
+/* Drops the least recently used cache entries until at most max_bytes remain (0: all).
+ * Numbers of what went, and what is left; each may be NULL. */
+CAPSULE_API int capsule_cache_prune(capsule_runtime *runtime, uint64_t max_bytes, uint64_t *ret_removed_objects,
+                                    uint64_t *ret_removed_bytes, uint64_t *ret_left_bytes, capsule_error *error);
+
+/* Frees text that a function above or below handed over. NULL is fine. */
+CAPSULE_API void capsule_free(void *text);
+
+/* ---- application ------------------------------------------------------------------------------------------ */
+
+typedef struct capsule_app capsule_app;
+
+typedef struct capsule_mount {
+    const char *host;  /* file or folder; relative: to the working directory */
+    const char *guest; /* absolute, or relative to the project; NULL: the same relative name if it's inside the project,
+                          else its absolute path */
+    int writable;
+} capsule_mount;
+
+typedef struct capsule_variable {
+    const char *name, *value; /* value NULL: from the process's environment or .env */
+} capsule_variable;
+
+typedef struct capsule_app_options {
+    const capsule_mount *mounts; /* given to every task, in addition to its own */
+    size_t mounts_n;
+    const capsule_variable *variables; /* the same */
+    size_t variables_n;
+    uint64_t timeout; /* for every task without one of its own; 0: none */
+    int no_cache;     /* build the image anew and don't keep it */
+} capsule_app_options;
+
+/* Loads a program: finds its project (capsule.toml), takes its image from the cache or builds it by importing the
+ * program once, reads its tasks' options. file NULL: the entrypoint of the nearest capsule.toml.
+ * CAPSULE_E_PROJECT, CAPSULE_E_IMPORT, CAPSULE_E_INVALID are the user's to mend; message and hint say how.
+ * options may be NULL. Give back with capsule_app_close, after its runs. */
+CAPSULE_API int capsule_app_open(capsule_runtime *runtime, const char *file, const capsule_app_options *options,
+                                 capsule_app **ret_app, capsule_error *error);
+CAPSULE_API void capsule_app_close(capsule_app *app);
+
+/* The tasks and their policies, a JSON object: {"root", "entry", "tasks": [{"name", "file", "line", "fuel", "ram",
+ * "timeout_ns", "max_retries", "allowed_files", …}]}. */
+CAPSULE_API const char *capsule_app_describe(const capsule_app *app);
+
+/* ---- run -------------------------------------------------------------------------------------------------- */
+
+typedef struct capsule_run capsule_run;
+
+/* created → running → completed | failed | timed_out | cancelled | interrupted */
+typedef enum capsule_state {
+    CAPSULE_CREATED,
+    CAPSULE_RUNNING,
+    CAPSULE_COMPLETED,
+    CAPSULE_FAILED,
+    CAPSULE_TIMED_OUT,
+    CAPSULE_CANCELLED,
+    CAPSULE_INTERRUPTED
+} capsule_state;
+
+/* "created" and so on. */
+CAPSULE_API const char *capsule_state_name(capsule_state state);
+
+typedef enum capsule_event_kind {
+    CAPSULE_EVENT_STATE, /* a task changed its state */
+    CAPSULE_EVENT_RETRY, /* an attempt failed and another will follow */
+    CAPSULE_EVENT_OUTPUT /* a task wrote to its standard output or error */
+} capsule_event_kind;
+
+/* Valid during the callback only. */
+typedef struct capsule_event {
+    capsule_event_kind kind;
+    uint64_t time;           /* wall clock, ns since 1970 */
+    const char *run_id;
+    uint32_t task_id;        /* 1 is the entry task; a call gets the next number */
+    uint32_t parent_id;      /* 0 for the entry task */
+    const char *task_name;
+    uint32_t attempt;        /* from 1 */
+    capsule_state state;
+    /* STATE of an ended task, RETRY: */
+    const char *error_type, *error_message; /* NULL unless it failed */
+    uint64_t duration;                      /* ns since the task was created */
+    uint64_t fuel, ram;                     /* consumed in all attempts; largest linear memory in bytes */
+    uint64_t delay;                         /* RETRY: until the next attempt */
+    /* OUTPUT: */
+    int stream; /* 1 or 2 */
+    const char *bytes;
+    size_t bytes_n;
+} capsule_event;
+
+/* Called on a thread of the run, one call at a time per run. It may call capsule_run_cancel and nothing else. */
+typedef void (*capsule_event_callback)(void *user, const capsule_event *event);
+
+typedef struct capsule_run_options {
+    const char *task;      /* NULL: the task named main, or the only one */
+    const char *args_json; /* a JSON array of positional arguments; NULL: none */
+    const char *kwargs_json; /* a JSON object of keyword arguments; NULL: none */
+    const char *run_id;    /* [A-Za-z0-9_.-]{1,128}; NULL: a new UUID (version 7) */
+    uint64_t timeout;      /* for the whole run, ns; 0: none */
+    capsule_event_callback on_event;
+    void *user;
+} capsule_run_options;
+
+/* Prepares a run; nothing of it executes yet. options may be NULL. CAPSULE_E_NOT_FOUND: no such task; CAPSULE_E_PROJECT: no entry
+ * task can be chosen; CAPSULE_E_INVALID: arguments aren't JSON. Give back with capsule_run_free. */
+CAPSULE_API int capsule_run_new(capsule_app *app, const capsule_run_options *options, capsule_run **ret_run,
+                                capsule_error *error);
+
+/* Runs it to its end and returns how it ended: CAPSULE_COMPLETED … CAPSULE_INTERRUPTED, or a negative code when Capsule itself couldn't
+ * go on. Once per run. */
+CAPSULE_API int capsule_run_wait(capsule_run *run, capsule_error *error);
+
+/* Ends the run's tasks, children first, as cancelled, within a slice (about 1 ms). From any thread, any callback, or a signal
+ * handler; any number of times; before, during or after capsule_run_wait. */
+CAPSULE_API void capsule_run_cancel(capsule_run *run);
+
+/* After capsule_run_wait: the result as JSON, NULL unless completed. */
+CAPSULE_API const char *capsule_run_result(capsule_run *run);
+/* The error's type (timeout, task_error, …) and message; NULL when completed. */
+CAPSULE_API const char *capsule_run_error_type(capsule_run *run);
+CAPSULE_API const char *capsule_run_error_message(capsule_run *run);
+CAPSULE_API const char *capsule_run_error_traceback(capsule_run *run);
+/* The envelope {"success", "result", "error", "execution": {…}} as JSON. NULL when out of memory. */
+CAPSULE_API const char *capsule_run_envelope(capsule_run *run);
+
+CAPSULE_API void capsule_run_free(capsule_run *run);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
