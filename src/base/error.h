@@ -36,7 +36,8 @@ struct error {
     char hint[ERROR_HINT_MAX];       /* what the user can do about it; may be empty */
 };
 
-/* Sets code and message (truncated in the middle if too long) and clears the hint. err may be NULL. Returns code. */
+/* Sets code and message (truncated in the middle if too long) and clears the hint. err may be NULL. Returns code.
+ * The arguments may be the error's own message and hint. */
 int error_set(struct error *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -46,6 +47,9 @@ int error_errno(struct error *err, int code, int errno_value, const char *format
 
 /* Adds a hint to an error that was set. */
 void error_hint(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Puts text and ": " in front of the message; code and hint stay. Returns the error's code. */
+int error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* "IO" for ERROR_IO and so on; "UNKNOWN" otherwise. Static. */
 const char *error_name(int code);

@@ -38,8 +38,12 @@ bool json_bool(const json_value *v, bool fallback);
 bool json_u64(const json_value *v, uint64_t *ret);
 bool json_i64(const json_value *v, int64_t *ret);
 double json_number(const json_value *v, double fallback);
-/* Iteration over an object: starts with *cursor = 0; returns the value and sets *ret_key, NULL at the end. */
+/* Iteration over an object: starts with *cursor = 0; returns the value and sets *ret_key, NULL at the end.
+ * A key that holds a NUL looks shorter than it is; refuse such documents where that matters. */
 const json_value *json_next(const json_value *object, size_t *cursor, const char **ret_key);
+
+/* The same over an array, where json_at would search from the start each time. */
+const json_value *json_each(const json_value *array, size_t *cursor);
 
 /* Appends v as compact JSON. */
 int json_write(const json_value *v, struct buffer *to);
