@@ -1,0 +1,283 @@
+/* `capsule run`: loads a program, runs its entry task, shows what happens. */
+#include "base/units.h"
+#include "command.h"
+#include "interrupt.h"
+#include "output.h"
+#include "run_arguments.h"
+#include "run_report.h"
+#include <capsule.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { RUN_ARGS_FILE, RUN_ENV, RUN_JSON, RUN_MOUNT, RUN_NO_CACHE, RUN_TASK, RUN_TIMEOUT, RUN_VERBOSE };
+
+static const struct option options[] = {
+    [RUN_ARGS_FILE] = {"args-file", "FILE",
+                       "take the arguments from a JSON file: an array, or an object of\n"
+                       "keyword arguments; - reads standard input",
+                       0},
+    [RUN_ENV] = {"env", "NAME[=VALUE]",
+                 "give every task this variable; without a value, that of the\n"
+                 "environment or .env; may be repeated",
+                 0},
+    [RUN_JSON] = {"json", NULL,
+                  "print the result envelope, and nothing else, on standard output;\n"
+                  "what tasks print goes to standard error",
+                  0},
+    [RUN_MOUNT] = {"mount", "HOST[:GUEST][:ro|rw]",
+                   "give every task this file or folder, read-only unless :rw;\n"
+                   "may be repeated",
+                   0},
+    [RUN_NO_CACHE] = {"no-cache", NULL, "import the program anew and keep nothing of it", 0},
+    [RUN_TASK] = {"task", "NAME", "run this task instead of main", 0},
+    [RUN_TIMEOUT] = {"timeout", "DURATION", "end the whole run after this time: 500ms, 30s, 5m, 1h", 0},
+    [RUN_VERBOSE] = {"verbose", NULL, "print a line for each step in the life of each task", 'v'},
+};
+
+static const char details[] =
+    "FILE is a Python program. Without it, the entrypoint of the nearest capsule.toml is run.\n"
+    "\n"
+    "The task that runs is the one named main, or the only one. Each ARG is passed to it in order:\n"
+    "as the JSON value if it is valid JSON, else as a string. Options of capsule may stand before or\n"
+    "after FILE; arguments that begin with dashes go after --:\n"
+    "\n"
+    "    capsule run add.py 1 2 --verbose\n"
+    "    capsule run greet.py -- --not-an-option\n"
+    "\n"
+    "The result goes to standard output (a string as it is, null not at all, anything else as JSON).\n"
+    "\n"
+    "Exit codes: 0 success, 1 the task failed, 2 the command line, the project or the machine is at\n"
+    "fault, 124 timed out, 130 interrupted.\n";
+
+struct request {
+    const char *file, *task, *args_file;
+    uint64_t timeout;
+    bool json, verbose, no_cache;
+    capsule_mount *mounts;
+    capsule_variable *variables;
+    char **words; /* the operands after FILE */
+    size_t mounts_n, variables_n, words_n;
+};
+
+static void request_done(struct request *q) {
+    for (size_t i = 0; i < q->mounts_n; i++)
+        free((char *)(uintptr_t)q->mounts[i].host); /* its guest lies in the same text */
+    for (size_t i = 0; i < q->variables_n; i++)
+        free((char *)(uintptr_t)q->variables[i].name);
+    free(q->mounts);
+    free(q->variables);
+    free(q->words);
+}
+
+/* HOST[:GUEST][:ro|rw], cut into pieces in place. */
+static int parse_mount(char *text, capsule_mount *ret, struct error *err) {
+    capsule_mount mount = {.host = text};
+    char *last = strrchr(text, ':');
+    if (last != NULL && (strcmp(last, ":ro") == 0 || strcmp(last, ":rw") == 0)) {
+        mount.writable = last[2] == 'w';
+        *last = '\0';
+    }
+    char *colon = strchr(text, ':');
+    if (colon != NULL) {
+        *colon = '\0';
+        mount.guest = colon + 1;
+    }
+    const bool whole = text[0] != '\0' && (colon == NULL || (colon[1] != '\0' && strchr(colon + 1, ':') == NULL));
+    if (!whole) {
+        error_set(err, ERROR_INVALID, "option --mount can't be read");
+        error_hint(err, "Write --mount HOST, HOST:GUEST, or either with :ro or :rw at its end.");
+        return ERROR_INVALID;
+    }
+    *ret = mount;
+    return 0;
+}
+
+static int add_mount(struct request *q, const char *value, struct error *err) {
+    char *text = strdup(value);
+    if (text == NULL)
+        return error_set(err, ERROR_NOMEM, "out of memory");
+    int rc = parse_mount(text, &q->mounts[q->mounts_n], err);
+    if (rc != 0)
+        free(text);
+    else
+        q->mounts_n++;
+    return rc;
+}
+
+static int add_variable(struct request *q, const char *value, struct error *err) {
+    if (value[0] == '\0' || value[0] == '=') {
+        error_set(err, ERROR_INVALID, "option --env needs a name");
+        error_hint(err, "Write --env NAME or --env NAME=VALUE.");
+        return ERROR_INVALID;
+    }
+    char *text = strdup(value);
+    if (text == NULL)
+        return error_set(err, ERROR_NOMEM, "out of memory");
+    capsule_variable *variable = &q->variables[q->variables_n++];
+    char *equals = strchr(text, '=');
+    variable->name = text;
+    if (equals != NULL) {
+        *equals = '\0';
+        variable->value = equals + 1;
+    }
+    return 0;
+}
+
+static int set_timeout(struct request *q, const char *value, struct error *err) {
+    if (units_duration(value, &q->timeout, err) != 0)
+        return option_bad_value("timeout", err);
+    if (q->timeout == 0)
+        return error_set(err, ERROR_INVALID, "option --timeout must be more than 0");
+    return 0;
+}
+
+static int set_option(struct request *q, int option, const char *value, struct error *err) {
+    switch (option) {
+    case RUN_ARGS_FILE:
+        q->args_file = value;
+        return 0;
+    case RUN_ENV:
+        return add_variable(q, value, err);
+    case RUN_MOUNT:
+        return add_mount(q, value, err);
+    case RUN_TIMEOUT:
+        return set_timeout(q, value, err);
+    case RUN_TASK:
+        q->task = value;
+        return 0;
+    case RUN_JSON:
+        q->json = true;
+        return 0;
+    case RUN_NO_CACHE:
+        q->no_cache = true;
+        return 0;
+    default:
+        q->verbose = true;
+        return 0;
+    }
+}
+
+/* 0, OPTION_HELP or OPTION_BAD. */
+static int read_request(const struct command *self, int argc, char **argv, struct request *q, struct error *err) {
+    struct option_reader reader = {
+        .options = options, .options_n = self->options_n, .argv = argv, .argc = argc, .command = self->name};
+    /* No more than argc of anything can come. */
+    const size_t room = (size_t)argc + 1;
+    q->mounts = calloc(room, sizeof *q->mounts);
+    q->variables = calloc(room, sizeof *q->variables);
+    q->words = calloc(room, sizeof *q->words);
+    if (q->mounts == NULL || q->variables == NULL || q->words == NULL) {
+        error_set(err, ERROR_NOMEM, "out of memory");
+        return OPTION_BAD;
+    }
+    for (;;) {
+        const char *value = NULL;
+        const int got = option_next(&reader, &value, err);
+        if (got == OPTION_END)
+            break;
+        if (got == OPTION_HELP || got == OPTION_BAD)
+            return got;
+        if (got == OPTION_OPERAND && reader.operands == 1)
+            q->file = value;
+        else if (got == OPTION_OPERAND)
+            q->words[q->words_n++] = argv[reader.at - 1];
+        else if (set_option(q, got, value, err) != 0)
+            return OPTION_BAD;
+    }
+    if (q->args_file != NULL && q->words_n > 0) {
+        error_set(err, ERROR_INVALID, "arguments are given twice: on the command line and by --args-file");
+        return OPTION_BAD;
+    }
+    return 0;
+}
+
+static void show_progress(void *user, const char *what) {
+    const struct report *report = user;
+    if (report->verbose || output_is_terminal(STDERR_FILENO))
+        output_printf(STDERR_FILENO, "%s%s%s\n", style(STDERR_FILENO, STYLE_DIM), what,
+                      style(STDERR_FILENO, STYLE_PLAIN));
+}
+
+static void close_runtime(capsule_runtime **runtime) {
+    if (*runtime != NULL)
+        capsule_close(*runtime);
+}
+
+static void close_app(capsule_app **app) {
+    if (*app != NULL)
+        capsule_app_close(*app);
+}
+
+static void free_run(capsule_run **run) {
+    interrupt_set_run(NULL);
+    if (*run != NULL)
+        capsule_run_free(*run);
+}
+
+static int execute(const struct request *q, const struct run_arguments *arguments, struct report *report) {
+    capsule_error error = {0};
+    CLEANUP(close_runtime) capsule_runtime *runtime = NULL;
+    const capsule_runtime_options runtime_options = {.on_progress = show_progress, .user = report};
+    if (capsule_open(&runtime_options, &runtime, &error) != CAPSULE_OK)
+        return report_failure(report, &error);
+
+    CLEANUP(close_app) capsule_app *app = NULL;
+    const capsule_app_options app_options = {.mounts = q->mounts,
+                                             .mounts_n = q->mounts_n,
+                                             .variables = q->variables,
+                                             .variables_n = q->variables_n,
+                                             .no_cache = q->no_cache};
+    if (capsule_app_open(runtime, q->file, &app_options, &app, &error) != CAPSULE_OK)
+        return report_failure(report, &error);
+
+    CLEANUP(free_run) capsule_run *run = NULL;
+    const capsule_run_options run_options = {.task = q->task,
+                                             .args_json = arguments->positional,
+                                             .kwargs_json = arguments->keywords,
+                                             .timeout = q->timeout,
+                                             .on_event = report_event,
+                                             .user = report};
+    if (capsule_run_new(app, &run_options, &run, &error) != CAPSULE_OK)
+        return report_failure(report, &error);
+    report->run = run;
+    interrupt_set_run(run);
+    const int state = capsule_run_wait(run, &error);
+    if (state < 0)
+        return report_failure(report, &error);
+    return report_outcome(report, run, (capsule_state)state);
+}
+
+static int run_main(const struct command *self, int argc, char **argv) {
+    struct error err;
+    CLEANUP(request_done) struct request q = {0};
+    CLEANUP(run_arguments_done) struct run_arguments arguments = {0};
+    const int got = read_request(self, argc, argv, &q, &err);
+    if (got == OPTION_HELP)
+        return help_command(self);
+    int rc = got;
+    if (rc == 0 && q.args_file != NULL)
+        rc = run_arguments_from_file(q.args_file, &arguments, &err);
+    else if (rc == 0)
+        rc = run_arguments_from_words(q.words, q.words_n, &arguments, &err);
+    if (rc != 0) {
+        output_error(err.message, err.hint);
+        return EXIT_USAGE;
+    }
+    if (q.json)
+        output_no_color();
+    interrupt_install();
+    struct report report = {.json = q.json, .verbose = q.verbose};
+    return execute(&q, &arguments, &report);
+}
+
+const struct command command_run = {
+    .name = "run",
+    .operands = "[FILE [ARG…]]",
+    .summary = "run a program's entry task in a sandbox",
+    .details = details,
+    .options = options,
+    .options_n = sizeof options / sizeof options[0],
+    .main = run_main,
+};

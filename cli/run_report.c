@@ -1,0 +1,239 @@
+/* See run_report.h. */
+#include "run_report.h"
+#include "base/json.h"
+#include "command.h"
+#include "interrupt.h"
+#include "output.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- while it runs ------------------------------------------------------------------------------------------ */
+
+static bool has_ended(capsule_state state) {
+    return state >= CAPSULE_COMPLETED;
+}
+
+static enum style style_of(capsule_state state) {
+    switch (state) {
+    case CAPSULE_COMPLETED:
+        return STYLE_GREEN;
+    case CAPSULE_FAILED:
+    case CAPSULE_TIMED_OUT:
+        return STYLE_RED;
+    case CAPSULE_CANCELLED:
+    case CAPSULE_INTERRUPTED:
+        return STYLE_YELLOW;
+    default:
+        return STYLE_DIM;
+    }
+}
+
+static void append_cost(struct buffer *b, const capsule_event *event) {
+    char duration[32], ram[32];
+    buffer_printf(b, "  %s  fuel %" PRIu64 "  ram %s", format_duration(duration, sizeof duration, event->duration),
+                  event->fuel, format_bytes(ram, sizeof ram, event->ram));
+}
+
+static void append_error(struct buffer *b, const capsule_event *event) {
+    if (event->error_type == NULL)
+        return;
+    buffer_printf(b, "  %s: ", event->error_type);
+    output_escape(b, event->error_message != NULL ? event->error_message : "", true);
+}
+
+/* "+1.2 ms  #2 greet  completed  0.9 ms  fuel 478771  ram 16.3 MB". */
+static void print_lifecycle(const struct report *report, const capsule_event *event) {
+    const int fd = STDERR_FILENO;
+    char text[32];
+    const uint64_t since = event->time > report->began ? event->time - report->began : 0;
+    CLEANUP(buffer_done) struct buffer b = BUFFER_INIT(OUTPUT_LINE_MAX);
+    buffer_printf(&b, "%s%12s%s  #%" PRIu32 " ", style(fd, STYLE_DIM), format_duration(text, sizeof text, since),
+                  style(fd, STYLE_PLAIN), event->task_id);
+    output_escape(&b, event->task_name, true);
+    if (event->kind == CAPSULE_EVENT_RETRY) {
+        buffer_printf(&b, "  %sretry%s  attempt %" PRIu32 " failed, next in %s", style(fd, STYLE_YELLOW),
+                      style(fd, STYLE_PLAIN), event->attempt, format_duration(text, sizeof text, event->delay));
+    } else {
+        buffer_printf(&b, "  %s%s%s", style(fd, style_of(event->state)), capsule_state_name(event->state),
+                      style(fd, STYLE_PLAIN));
+        if (event->state == CAPSULE_CREATED && event->parent_id != 0)
+            buffer_printf(&b, "  by #%" PRIu32, event->parent_id);
+        if (event->state != CAPSULE_CREATED)
+            buffer_printf(&b, "  attempt %" PRIu32, event->attempt);
+        if (has_ended(event->state))
+            append_cost(&b, event);
+    }
+    append_error(&b, event);
+    buffer_putc(&b, '\n');
+    output_write(fd, buffer_text(&b), b.size);
+}
+
+static void note_interrupted(struct report *report, const capsule_event *event) {
+    if (report->interrupted_n < REPORT_INTERRUPTED_MAX) {
+        struct interrupted_task *task = &report->interrupted[report->interrupted_n];
+        task->id = event->task_id;
+        task->duration = event->duration;
+        snprintf(task->name, sizeof task->name, "%s", event->task_name);
+    }
+    report->interrupted_n++;
+}
+
+void report_event(void *user, const capsule_event *event) {
+    struct report *report = user;
+    if (event->kind == CAPSULE_EVENT_OUTPUT) {
+        const int fd = event->stream == 1 && !report->json ? STDOUT_FILENO : STDERR_FILENO;
+        /* Whoever read the output is gone, or it's lost: more work would be for nobody. */
+        if (output_write(fd, event->bytes, event->bytes_n) != 0 && fd == STDOUT_FILENO)
+            capsule_run_cancel(report->run);
+        return;
+    }
+    if (report->began == 0)
+        report->began = event->time;
+    if (report->verbose)
+        print_lifecycle(report, event);
+    if (event->kind == CAPSULE_EVENT_STATE && interrupt_happened() &&
+        (event->state == CAPSULE_CANCELLED || event->state == CAPSULE_INTERRUPTED))
+        note_interrupted(report, event);
+}
+
+/* ---- how it ended ------------------------------------------------------------------------------------------- */
+
+/* A string raw, null not at all, anything else as JSON: indented for a person, on one line for a program. */
+static void print_result(const char *json) {
+    const size_t n = strlen(json);
+    if (strcmp(json, "null") == 0)
+        return;
+    CLEANUP(buffer_done) struct buffer b = BUFFER_INIT(OUTPUT_TEXT_MAX);
+    CLEANUP(json_cleanup) struct json_document *document = NULL;
+    if ((json[0] == '"' || output_is_terminal(STDOUT_FILENO)) && json_parse(json, n, &document, NULL) == 0) {
+        const json_value *value = json_root(document);
+        size_t text_n;
+        const char *text = json_string(value, &text_n);
+        int rc = text != NULL ? buffer_append(&b, text, text_n) : json_write_pretty(value, &b);
+        if (rc == 0 && buffer_putc(&b, '\n') == 0) {
+            output_write(STDOUT_FILENO, buffer_text(&b), b.size);
+            return;
+        }
+    }
+    if (output_write(STDOUT_FILENO, json, n) == 0)
+        output_write(STDOUT_FILENO, "\n", 1);
+}
+
+/* What helps beyond the message, by the error's type. */
+static const char *hint_for(const char *type) {
+    static const struct {
+        const char *type, *hint;
+    } hints[] = {
+        {"out_of_fuel", "Give the task more: @task(compute=\"HIGH\"), or an exact number of fuel units."},
+        {"out_of_memory", "Give the task more: @task(ram=\"1GB\"), at most 4GiB."},
+        {"timeout", "Give it more time: @task(timeout=\"5m\"), or --timeout for the whole run."},
+    };
+    for (size_t i = 0; type != NULL && i < sizeof hints / sizeof hints[0]; i++)
+        if (strcmp(type, hints[i].type) == 0)
+            return hints[i].hint;
+    return NULL;
+}
+
+static void print_traceback(const char *traceback) {
+    if (traceback == NULL)
+        return;
+    CLEANUP(buffer_done) struct buffer b = BUFFER_INIT(OUTPUT_TEXT_MAX);
+    output_escape(&b, traceback, false);
+    if (b.size > 0 && b.data[b.size - 1] != '\n')
+        buffer_putc(&b, '\n');
+    output_write(STDERR_FILENO, buffer_text(&b), b.size);
+}
+
+static void print_task_error(capsule_run *run) {
+    const char *type = capsule_run_error_type(run), *message = capsule_run_error_message(run);
+    CLEANUP(buffer_done) struct buffer b = BUFFER_INIT(OUTPUT_TEXT_MAX);
+    print_traceback(capsule_run_error_traceback(run));
+    buffer_printf(&b, "%s: %s", type != NULL ? type : "unknown", message != NULL ? message : "");
+    output_error(buffer_text(&b), hint_for(type));
+}
+
+static void print_interrupted(const struct report *report, capsule_run *run) {
+    const size_t shown =
+        report->interrupted_n < REPORT_INTERRUPTED_MAX ? report->interrupted_n : REPORT_INTERRUPTED_MAX;
+    CLEANUP(buffer_done) struct buffer b = BUFFER_INIT(OUTPUT_LINE_MAX);
+    buffer_puts(&b, "interrupted:");
+    for (size_t i = 0; i < shown; i++) {
+        char duration[32];
+        const struct interrupted_task *task = &report->interrupted[i];
+        buffer_printf(&b, "%s #%" PRIu32 " ", i > 0 ? "," : "", task->id);
+        output_escape(&b, task->name, true);
+        buffer_printf(&b, " after %s", format_duration(duration, sizeof duration, task->duration));
+    }
+    if (report->interrupted_n > shown)
+        buffer_printf(&b, " and %zu more", report->interrupted_n - shown);
+    if (report->interrupted_n == 0)
+        buffer_printf(&b, " %s",
+                      capsule_run_error_message(run) != NULL ? capsule_run_error_message(run) : "the run");
+    buffer_putc(&b, '\n');
+    /* A terminal shows ^C at the start of this line. */
+    if (output_is_terminal(STDERR_FILENO))
+        output_write(STDERR_FILENO, "\n", 1);
+    output_write(STDERR_FILENO, buffer_text(&b), b.size);
+}
+
+int report_outcome(struct report *report, capsule_run *run, capsule_state state) {
+    if (report->json) {
+        const char *envelope = capsule_run_envelope(run);
+        if (envelope == NULL) {
+            output_error("out of memory", NULL);
+            return EXIT_USAGE;
+        }
+        if (output_write(STDOUT_FILENO, envelope, strlen(envelope)) == 0)
+            output_write(STDOUT_FILENO, "\n", 1);
+    }
+    if (state == CAPSULE_COMPLETED) {
+        if (!report->json)
+            print_result(capsule_run_result(run));
+        return EXIT_OK;
+    }
+    if (interrupt_happened()) {
+        print_interrupted(report, run);
+        return EXIT_INTERRUPTED;
+    }
+    if (output_failed()) /* we cancelled it ourselves; output_finish says why */
+        return EXIT_USAGE;
+    print_task_error(run);
+    return state == CAPSULE_TIMED_OUT ? EXIT_TIMED_OUT : EXIT_TASK;
+}
+
+/* The envelope's word for an error that no task caused. */
+static const char *type_of(int code) {
+    switch (code) {
+    case CAPSULE_E_NOT_FOUND:
+        return "not_found";
+    case CAPSULE_E_INVALID:
+    case CAPSULE_E_PROJECT:
+        return "bad_input";
+    case CAPSULE_E_IMPORT:
+        return "task_error";
+    case CAPSULE_E_CANCELLED:
+        return "cancelled";
+    default:
+        return "host_error";
+    }
+}
+
+int report_failure(const struct report *report, const capsule_error *error) {
+    if (report->json) {
+        CLEANUP(buffer_done) struct buffer b = BUFFER_INIT(OUTPUT_LINE_MAX);
+        buffer_printf(&b, "{\"success\":false,\"result\":null,\"error\":{\"type\":\"%s\",\"message\":",
+                      type_of(error->code));
+        json_write_string(&b, error->message, strlen(error->message));
+        buffer_puts(&b, "},\"execution\":null}\n");
+        output_write(STDOUT_FILENO, buffer_text(&b), b.size);
+    }
+    if (error->code == CAPSULE_E_IMPORT) { /* the message is what Python prints, ready as it is */
+        print_traceback(error->message);
+        output_error("the program failed while it was imported", error->hint);
+    } else {
+        output_error(error->message, error->hint);
+    }
+    return EXIT_USAGE;
+}
