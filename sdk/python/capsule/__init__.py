@@ -1,0 +1,16 @@
+"""Capsule: run functions as tasks, each in a WebAssembly sandbox of its own.
+
+    from capsule import task
+
+    @task(name="main", compute="LOW", ram="64MB")
+    def main() -> str:
+        return "Hello from Capsule!"
+
+`capsule run hello.py` runs it. The same package is what a task file imports inside a sandbox and outside of it.
+"""
+
+from ._context import Context, context
+from ._errors import NonRetryable, TaskError
+from ._task import Task, task
+
+__all__ = ["Context", "NonRetryable", "Task", "TaskError", "context", "task"]

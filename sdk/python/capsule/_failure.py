@@ -1,0 +1,117 @@
+"""Exceptions as errors of the guest protocol. Only inside a sandbox.
+
+Nothing here trusts the exception: its text may be huge or raise itself.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import Any
+
+from . import _codec
+from ._errors import NonRetryable, TaskError
+from ._host import HEADER_MAX, PROJECT
+
+MESSAGE_TEXT_MAX = 64 * 1024
+TRACEBACK_TEXT_MAX = 256 * 1024
+
+NO_MEMORY = "the task needs more memory than its ram option allows"
+
+_LIBRARY = os.path.dirname(traceback.__file__)
+_OURS = os.path.dirname(__file__) + "/"
+_DRIVERS = _LIBRARY + "/asyncio/"
+
+
+def plain(kind: str, message: str) -> dict[str, Any]:
+    """An error that no exception of the user's stands behind; never retried."""
+    return {"type": kind, "message": _clip(message, MESSAGE_TEXT_MAX), "retry": False}
+
+
+def of_task(e: BaseException) -> dict[str, Any]:
+    """The error for an exception that left a task."""
+    if isinstance(e, MemoryError):
+        error: dict[str, Any] = {"type": "out_of_memory", "message": _text(e) or NO_MEMORY}
+    else:
+        error = {"type": "task_error", "class": _class_name(e), "message": _text(e)}
+    error["traceback"] = _traceback(e)
+    error["retry"] = not isinstance(e, NonRetryable) and not (isinstance(e, TaskError) and not e._retry)
+    return error
+
+
+def of_load(e: BaseException) -> dict[str, Any]:
+    """The error for an exception that ended an import."""
+    return {
+        "type": "import_error",
+        "class": _class_name(e),
+        "message": _text(e),
+        "traceback": _traceback(e),
+        "retry": False,
+    }
+
+
+def header(error: dict[str, Any]) -> bytes:
+    """The header of a reply with this error, within its limit."""
+    while True:
+        data = _codec.dumps_plain({"ok": False, "error": error}).encode("utf-8", "replace")
+        if len(data) <= HEADER_MAX:
+            return data
+        for key in ("traceback", "message", "class"):
+            if key in error:
+                error[key] = _clip(error[key], len(error[key].encode("utf-8", "replace")) // 2)
+
+
+def _class_name(e: BaseException) -> str:
+    return _clip(type(e).__name__, 1000)
+
+
+def _text(e: BaseException) -> str:
+    try:
+        return _clip(str(e), MESSAGE_TEXT_MAX)
+    except BaseException as broken:
+        return f"(its __str__ raised {_class_name(broken)})"
+
+
+def _clip(text: str, limit: int) -> str:
+    """At most `limit` bytes of UTF-8: the beginning and the end of the text."""
+    if len(text) * 4 <= limit:
+        return text
+    if len(text) <= limit:
+        data = text.encode("utf-8", "replace")
+        if len(data) <= limit:
+            return text
+    left_out = f"\n… {len(text)} characters, shortened …\n"
+    room = max(limit - len(left_out) - 4, 0)
+    end = room // 4 + 1
+    head = text[:room].encode("utf-8", "replace")[: room - end].decode("utf-8", "ignore")
+    tail = text[-end:].encode("utf-8", "replace")[-end:].decode("utf-8", "ignore")
+    return head + left_out + tail
+
+
+def _traceback(e: BaseException) -> str:
+    """The traceback as Python prints it, without our own frames, files relative to the project."""
+    try:
+        whole = traceback.TracebackException(type(e), e, e.__traceback__, lookup_lines=False, compact=True)
+        _trim(whole, set())
+        text = "".join(_clip(part, TRACEBACK_TEXT_MAX) for part in whole.format())
+        return _clip(text.replace(f'File "{PROJECT}/', 'File "'), TRACEBACK_TEXT_MAX)
+    except BaseException as broken:
+        return f"(no traceback: {_class_name(broken)} while writing it)\n"
+
+
+def _trim(part: traceback.TracebackException | None, seen: set[int]) -> None:
+    pending = [part]
+    while pending:
+        one = pending.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.stack = _users_frames(one.stack)
+        pending += [one.__cause__, one.__context__, *(getattr(one, "exceptions", None) or ())]
+
+
+def _users_frames(stack: traceback.StackSummary) -> traceback.StackSummary:
+    kept = [f for f in stack if not f.filename.startswith((_OURS, "<frozen importlib"))]
+    while kept and kept[0].filename.startswith(_DRIVERS):
+        del kept[0]
+    return traceback.StackSummary.from_list(kept)

@@ -1,0 +1,40 @@
+"""Where this process is: inside a Capsule sandbox or outside, and the host's three functions.
+
+`_capsule` is built into the guest's interpreter and exists nowhere else.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+PROJECT = "/project"
+"""Where the host shows the user's project in a sandbox."""
+
+MESSAGE_MAX = 64 * 1024 * 1024
+"""Bytes of one message to or from the host, its header included (guest/abi.h)."""
+
+HEADER_MAX = 1024 * 1024
+"""Bytes of a message's header."""
+
+INSIDE = "_capsule" in sys.builtin_module_names or "_capsule" in sys.modules
+"""True in a sandbox."""
+
+
+class Host(Protocol):
+    """What `_capsule` offers. Every function raises OSError, ValueError or RuntimeError when the host refuses."""
+
+    def submit(self, header: bytes, body: bytes, /) -> int:
+        """Start an operation and return its number at once."""
+
+    def wait(self, ops: Sequence[int], timeout_ns: int, /) -> int:
+        """Park until one of `ops` is done and return its index; -1 after `timeout_ns` (negative: no limit)."""
+
+    def take(self, op: int, /) -> bytes:
+        """Return the reply of a finished operation, u32 header length first, and free the operation."""
+
+
+def host() -> Host:
+    """Return the built-in module; ImportError outside a sandbox."""
+    return cast(Host, __import__("_capsule"))
