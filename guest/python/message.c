@@ -1,0 +1,52 @@
+#include "message.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { LENGTH_N = 4 };
+
+int message_parse(const uint8_t *bytes, size_t n, struct message *ret) {
+    if (n < LENGTH_N)
+        return -1;
+    uint32_t header_n;
+    memcpy(&header_n, bytes, LENGTH_N);
+    if (header_n > n - LENGTH_N)
+        return -1;
+    *ret = (struct message){
+        .header = (const char *)bytes + LENGTH_N,
+        .header_n = header_n,
+        .body = (const char *)bytes + LENGTH_N + header_n,
+        .body_n = n - LENGTH_N - header_n,
+    };
+    return 0;
+}
+
+void message_write(uint8_t *to, const char *header, size_t header_n, const char *body, size_t body_n) {
+    uint32_t length = (uint32_t)header_n;
+    memcpy(to, &length, LENGTH_N);
+    memcpy(to + LENGTH_N, header, header_n);
+    if (body_n)
+        memcpy(to + LENGTH_N + header_n, body, body_n);
+}
+
+static uint64_t reply_at(const uint8_t *bytes, size_t n) {
+    return (uint64_t)(uintptr_t)bytes << 32 | n;
+}
+
+uint64_t message_pack(const char *header, size_t header_n, const char *body, size_t body_n) {
+    if (header_n > GUEST_HEADER_MAX || body_n > GUEST_MESSAGE_MAX - LENGTH_N - header_n)
+        return 0;
+    size_t n = LENGTH_N + header_n + body_n;
+    uint8_t *bytes = malloc(n);
+    if (!bytes)
+        return 0;
+    message_write(bytes, header, header_n, body, body_n);
+    return reply_at(bytes, n);
+}
+
+uint64_t message_constant(const char *header, size_t header_n) {
+    static uint8_t bytes[512];
+    if (header_n > sizeof bytes - LENGTH_N)
+        header_n = 0;
+    message_write(bytes, header, header_n, NULL, 0);
+    return reply_at(bytes, LENGTH_N + header_n);
+}

@@ -1,0 +1,27 @@
+/* Messages of guest/abi.h as bytes: u32 header length, header, body. */
+#ifndef GUEST_PYTHON_MESSAGE_H
+#define GUEST_PYTHON_MESSAGE_H
+
+#include "abi.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct message {
+    const char *header, *body; /* into the bytes that were parsed */
+    size_t header_n, body_n;
+};
+
+/* Both return 0 and a message, or -1 when the lengths don't fit. */
+int message_parse(const uint8_t *bytes, size_t n, struct message *ret);
+
+/* A new message from its parts, as the reply of an exported function; 0 if there's no memory or it is too long. Never freed: a
+ * sandbox ends after its reply. */
+uint64_t message_pack(const char *header, size_t header_n, const char *body, size_t body_n);
+
+/* The same without a body, where memory may have run out: in static memory, valid until the next one. */
+uint64_t message_constant(const char *header, size_t header_n);
+
+/* Writes the parts to `to`, which has room for 4 + header_n + body_n bytes. */
+void message_write(uint8_t *to, const char *header, size_t header_n, const char *body, size_t body_n);
+
+#endif

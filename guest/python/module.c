@@ -1,0 +1,140 @@
+/* `_capsule`: submit, wait and take as sdk/python/capsule/_host.py describes them. Refusals of the host become exceptions whose
+ * text a user understands. */
+#define PY_SSIZE_T_CLEAN
+#include "module.h"
+#include "message.h"
+#include <Python.h>
+#include <stdbool.h>
+
+#define IMPORT(name) __attribute__((import_module("capsule"), import_name(#name)))
+
+IMPORT(op_submit) extern int32_t op_submit(const uint8_t *message, uint32_t n);
+IMPORT(op_wait) extern int32_t op_wait(const uint32_t *ops, uint32_t n, int64_t timeout_ns);
+IMPORT(op_take) extern int32_t op_take(uint32_t op, uint8_t *to, uint32_t capacity);
+
+enum { WAIT_FEW = 8, TAKE_FIRST = 4096 };
+
+static PyObject *refused(int32_t code) {
+    switch (code) {
+    case GUEST_E_PENDING:
+        return PyErr_Format(PyExc_BlockingIOError, "the operation isn't done yet");
+    case GUEST_E_NO_SUCH_OP:
+        return PyErr_Format(PyExc_LookupError, "there is no such operation, or its reply was taken already");
+    case GUEST_E_BAD_MESSAGE:
+        return PyErr_Format(PyExc_ValueError, "the host refused the operation's message: malformed or too long");
+    case GUEST_E_TOO_MANY:
+        return PyErr_Format(PyExc_RuntimeError,
+                            "too many operations are open at once (at most %d); wait for some of them",
+                            GUEST_OPS_MAX);
+    case GUEST_E_FORBIDDEN:
+        return PyErr_Format(PyExc_RuntimeError,
+                            "this can't be done while a module is imported, only inside a running task");
+    default:
+        return PyErr_Format(PyExc_OSError, "the host refused the operation (%d)", (int)code);
+    }
+}
+
+static bool wrong_count(const char *name, Py_ssize_t nargs) {
+    if (nargs != 2)
+        PyErr_Format(PyExc_TypeError, "%s() takes 2 arguments", name);
+    return nargs != 2;
+}
+
+static PyObject *py_submit(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+    (void)self;
+    char *header, *body;
+    Py_ssize_t header_n, body_n;
+    if (wrong_count("submit", nargs) || PyBytes_AsStringAndSize(args[0], &header, &header_n) ||
+        PyBytes_AsStringAndSize(args[1], &body, &body_n))
+        return NULL;
+    if (header_n > GUEST_HEADER_MAX || body_n > GUEST_MESSAGE_MAX - 4 - header_n)
+        return refused(GUEST_E_BAD_MESSAGE);
+    uint32_t n = (uint32_t)(4 + header_n + body_n);
+    uint8_t *message = PyMem_Malloc(n);
+    if (!message)
+        return PyErr_NoMemory();
+    message_write(message, header, (size_t)header_n, body, (size_t)body_n);
+    int32_t op = op_submit(message, n);
+    PyMem_Free(message);
+    return op < 0 ? refused(op) : PyLong_FromLong(op);
+}
+
+static int read_ops(PyObject *sequence, Py_ssize_t n, uint32_t *ops) {
+    for (Py_ssize_t i = 0; i < n; i++) {
+        unsigned long op = PyLong_AsUnsignedLong(PySequence_Fast_GET_ITEM(sequence, i));
+        if (op == (unsigned long)-1 && PyErr_Occurred())
+            return -1;
+        ops[i] = (uint32_t)op;
+    }
+    return 0;
+}
+
+static PyObject *wait_for(PyObject *sequence, Py_ssize_t n, int64_t timeout_ns) {
+    uint32_t few[WAIT_FEW];
+    uint32_t *ops = n <= WAIT_FEW ? few : PyMem_New(uint32_t, (size_t)n);
+    if (!ops)
+        return PyErr_NoMemory();
+    int32_t i = 0;
+    int failed = read_ops(sequence, n, ops);
+    if (!failed)
+        i = op_wait(ops, (uint32_t)n, timeout_ns);
+    if (ops != few)
+        PyMem_Free(ops);
+    if (failed)
+        return NULL;
+    return i < 0 && i != GUEST_E_TIMEOUT ? refused(i) : PyLong_FromLong(i);
+}
+
+static PyObject *py_wait(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+    (void)self;
+    if (wrong_count("wait", nargs))
+        return NULL;
+    long long timeout_ns = PyLong_AsLongLong(args[1]);
+    if (timeout_ns == -1 && PyErr_Occurred())
+        return NULL;
+    PyObject *sequence = PySequence_Fast(args[0], "wait() takes a sequence of operations");
+    if (!sequence)
+        return NULL;
+    Py_ssize_t n = PySequence_Fast_GET_SIZE(sequence);
+    PyObject *index = n > GUEST_OPS_MAX ? refused(GUEST_E_TOO_MANY) : wait_for(sequence, n, timeout_ns);
+    Py_DECREF(sequence);
+    return index;
+}
+
+static PyObject *py_take(PyObject *self, PyObject *arg) {
+    (void)self;
+    unsigned long op = PyLong_AsUnsignedLong(arg);
+    if (op == (unsigned long)-1 && PyErr_Occurred())
+        return NULL;
+    uint8_t first[TAKE_FIRST];
+    int32_t n = op_take((uint32_t)op, first, sizeof first);
+    if (n < 0)
+        return refused(n);
+    if ((size_t)n <= sizeof first)
+        return PyBytes_FromStringAndSize((char *)first, n);
+    PyObject *reply = PyBytes_FromStringAndSize(NULL, n);
+    if (!reply)
+        return NULL;
+    int32_t again = op_take((uint32_t)op, (uint8_t *)PyBytes_AS_STRING(reply), (uint32_t)n);
+    if (again == n)
+        return reply;
+    Py_DECREF(reply);
+    return refused(again);
+}
+
+static PyMethodDef methods[] = {
+    {"submit", (PyCFunction)(void (*)(void))py_submit, METH_FASTCALL,
+     "submit(header, body) -> op\n\nStart a host operation."},
+    {"wait", (PyCFunction)(void (*)(void))py_wait, METH_FASTCALL,
+     "wait(ops, timeout_ns) -> index\n\nPark until one is done; -1: timeout."},
+    {"take", py_take, METH_O, "take(op) -> bytes\n\nFetch the reply and free the operation."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_capsule", "Host operations of a Capsule sandbox.", 0, methods, NULL, NULL, NULL, NULL,
+};
+
+PyObject *module_init(void) {
+    return PyModule_Create(&definition);
+}
