@@ -3,11 +3,14 @@
  * Layout of the cache folder (0700, owned by the user; refused otherwise):
  *   key             32 random bytes, 0400, made once: keys all digests
  *   objects/NAME    immutable files (0400): "HEX.image", "HEX.cwasm"
- *   objects/NAME.seal   JSON: size, digest, identity {dev, ino, mtime, ctime, boot id}, and mac = keyed digest over all of it
- *   index/HEX.json  what an application image depends on (app/dependencies.h) with its object's name and task registry, sealed
- *                   by a mac as well
- *   tmp/            files being written: PID.RANDOM; those of dead processes are removed by prune
+ *   objects/NAME.seal   sealed document: {"size","digest","dev","ino","mtime","ctime","boot"}. Its own mtime is the object's last
+ *                   use, to the hour
+ *   index/HEX.json  sealed document: what an application image depends on (app/dependencies.h) with its task registry; its member
+ *                   "object", a string, names the object that it's about
+ *   tmp/            files being written, flocked by their writer: PID.RANDOM; those of dead processes are removed by prune
  *   lock/           flock files, one per key being built
+ * A sealed document is a JSON text, "\n", the mac in hexadecimal and "\n". The mac is the keyed digest of folder, name and text, so
+ * a document can't be changed or moved to another name without the key.
  *
  * An object is taken without reading it through when its identity (device, inode, mtime, ctime, size, boot id) is the one
  * sealed: any write, truncation or replacement changes ctime. If not, it's digested again: equal: resealed; different: removed
@@ -31,18 +34,26 @@ int cache_open(const char *dir, struct cache **ret, struct error *err);
 void cache_close(struct cache *c);
 const char *cache_dir(const struct cache *c);
 bool cache_writable(const struct cache *c);
+/* From now on nothing is written: for a caller whose write to cache_begin's descriptor failed (a full disk) and who begins
+ * again, then in memory. */
+void cache_stop_writing(struct cache *c);
 
 /* Opens object NAME for reading. ERROR_NOT_FOUND when absent or found corrupt (then removed). Touches its access time
- * (for prune) at most once an hour. ret_path, if not NULL, gets a malloc'd path usable with mmap-by-path interfaces. */
+ * (for prune) at most once an hour. ret_path, if not NULL, gets a malloc'd path for interfaces that open by name; it leads to the very
+ * file that was checked ("/proc/self/fd/N") and so is good for as long as *ret_fd is open. */
 int cache_take(struct cache *c, const char *name, int *ret_fd, char **ret_path, struct error *err);
 
 /* Writing an object: cache_begin gives a file descriptor (read-write, empty) for a temporary; cache_commit names and seals it,
  * keeping an equal one that another process put there meanwhile; cache_abort removes it. When the cache is not writable the
- * temporary is a memfd and commit only hands it back: in all cases ret_fd is a read-only fd of the finished object. */
+ * temporary is a memfd and commit only hands it back: in all cases ret_fd is a read-only fd of the finished object. commit frees w
+ * even when it fails; a disk that refuses rename or seal isn't a failure, the object is then just not kept. */
 struct cache_write;
 int cache_begin(struct cache *c, struct cache_write **ret, int *ret_fd, struct error *err);
 int cache_commit(struct cache_write *w, const char *name, int *ret_fd, char **ret_path, struct error *err);
 void cache_abort(struct cache_write *w);
+/* For an object that is cheap to build again: commit doesn't digest it (1.7 ms per MB), so after a restart of the machine, or any
+ * other change of identity, it's absent. */
+void cache_write_disposable(struct cache_write *w);
 
 /* Small sealed documents under index/: read gives ERROR_NOT_FOUND if absent or its mac is wrong. Writes are atomic;
  * they do nothing when the cache isn't writable. */
