@@ -20,16 +20,18 @@ struct guest_memory {
 };
 
 enum mount_kind {
-    MOUNT_FOLDER,  /* all of it */
-    MOUNT_FILE,    /* one file: host_fd is its parent folder, name its name there */
-    MOUNT_SOURCES, /* only what Python can import: folders and *.py, no name that starts with a dot, nothing called __pycache__ */
+    MOUNT_FOLDER, /* all of it */
+    MOUNT_FILE,   /* one file: host_fd is its parent folder, name its name there */
+    /* Only what Python can import: folders and *.py, no name that starts with a dot, nothing called __pycache__ or
+     * node_modules. Never writable. A symbolic link counts as what it leads to. */
+    MOUNT_SOURCES,
 };
 
 struct mount {
     const char *guest; /* normalised absolute guest path: "/project/data" */
     int host_fd;       /* O_PATH folder; owned by whoever made the table */
     const char *name;  /* MOUNT_FILE only */
-    const char *host;  /* absolute host path, for the trace only; may be NULL */
+    const char *host;  /* absolute host path of what is mounted, a file's too; for the trace only, may be NULL */
     enum mount_kind kind;
     bool writable;
 };
@@ -37,14 +39,15 @@ struct mount {
 /* Limits of one sandbox; wasi_limits_default() gives the documented ones. */
 struct wasi_limits {
     uint32_t open_files;     /* 256, the three standard ones included */
-    uint32_t path_length;    /* 4,096 bytes */
+    uint32_t path_length;    /* 4,096 bytes, the NUL that the host adds included */
     uint32_t vectors;        /* 1,024 iovecs a call */
     uint32_t folder_entries; /* 65,536 read from one folder */
     uint64_t transfer;       /* 64 MiB moved by one read or write call; longer ones are short */
     uint64_t output;         /* 64 MiB of stdout + stderr, then the sandbox is stopped */
     uint64_t file_size;      /* 2 GiB: no write or truncation beyond */
-    uint64_t written;        /* 4 GiB to files in all */
+    uint64_t written;        /* 4 GiB to files in all; each new file, folder or link counts 4,096 */
     uint32_t subscriptions;  /* 1,024 in poll_oneoff */
+    uint64_t listings;       /* 32 MiB of host memory for the folder listings being read */
 };
 struct wasi_limits wasi_limits_default(void);
 
@@ -67,8 +70,9 @@ enum wasi_end {
     WASI_GO_ON,
     WASI_EXIT,         /* proc_exit: see exit_code */
     WASI_OUTPUT_LIMIT, /* wrote more than limits.output */
-    WASI_PARK,         /* poll_oneoff with only clocks: sleep until park_until_ns (monotonic), then the call has succeeded: the
-                          events are written already */
+    /* poll_oneoff with only clocks: sleep until park_until_ns (monotonic), then the call has succeeded; the events are
+     * written already. */
+    WASI_PARK,
 };
 
 struct wasi;
@@ -81,10 +85,11 @@ struct wasi_call {
     struct wasi *wasi;
     struct guest_memory memory;
     const uint64_t *args; /* i32 arguments zero-extended */
-    enum wasi_end end;    /* out */
-    uint32_t exit_code;   /* out */
-    uint64_t park_until_ns; /* out */
-    uint64_t cost;        /* out: host work, in fuel units: about 1 per ns (1000 for a system call, bytes / 8 for copies) */
+    /* Out. The caller starts them at zero, as a designated initialiser does: calls only set or add. */
+    enum wasi_end end;
+    uint32_t exit_code;
+    uint64_t park_until_ns;
+    uint64_t cost; /* host work, in fuel units: about 1 per ns (1000 for a system call, bytes / 8 for copies) */
 };
 
 /* One import of "wasi_snapshot_preview1". parameters: 'i' (i32) and 'I' (i64) each; all return an errno as i32 (proc_exit: nothing). */
