@@ -10,7 +10,7 @@ debian_packages=(
     cmake ninja-build pkg-config
     libcmocka-dev libsodium-dev zlib1g-dev
     xz-utils python3 python3-venv
-    clang-format-19 cppcheck             # make lint
+    clang-format-19                      # make lint
 )
 
 debian_missing() {
