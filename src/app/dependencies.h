@@ -27,6 +27,8 @@ int dependencies_seal(struct dependencies *d, uint64_t started_ns, struct error 
 int dependencies_write(const struct dependencies *d, struct buffer *to);
 /* True when nothing changed. *ret_touched: some stats differ though contents don't, so that rewriting the entry (dependencies
  * re-read by dependencies_read + seal) makes the next check cheap. */
+/* Adds the kinds and paths of such an array, without what was sealed. */
+int dependencies_read(struct dependencies *d, const json_value *array);
 bool dependencies_unchanged(const json_value *array, bool *ret_touched);
 
 #endif

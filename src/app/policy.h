@@ -31,6 +31,10 @@ struct string_list {
     size_t n;
 };
 
+int string_list_add(struct string_list *l, const char *text); /* copies; ERROR_NOMEM */
+int string_list_copy(const struct string_list *from, struct string_list *ret);
+void string_list_done(struct string_list *l);
+
 /* One place's options: what isn't set has its has_ flag false. */
 struct task_options {
     bool has_compute, has_ram, has_timeout, has_retries, has_files, has_hosts, has_env, has_idempotent;
@@ -46,7 +50,8 @@ enum option_place { OPTIONS_DECORATOR, OPTIONS_DEFAULTS /* default_… */, OPTIO
 
 /* Reads one option. key: as it is written at that place ("ram", "default_ram", "max_ram"); both spellings of the
  * decorator's keys are known (max_retries and maxRetries, …). ERROR_INVALID: value can't be parsed (message says what was
- * expected); ERROR_NOT_FOUND: no such option (hint names the nearest). */
+ * expected); ERROR_NOT_FOUND: no such option (hint names the nearest). A decorator's null is "not given". Messages begin with the key; file and
+ * line are for the caller to put in front (error_prefix). */
 int task_options_set(struct task_options *o, enum option_place place, const char *key, const json_value *value,
                      struct error *err);
 void task_options_done(struct task_options *o);
@@ -60,6 +65,9 @@ struct policy {
     uint32_t max_retries;
     bool idempotent;
     bool hosts_listed; /* false: public hosts */
+    /* hosts comes from [limits] because the task lists none: what is reachable is what's listed and public, so that a
+     * listed private address or port opens nothing here. */
+    bool hosts_public_only;
     struct file_grant *files;
     size_t n_files;
     struct string_list hosts, env;
@@ -67,7 +75,9 @@ struct policy {
 
 /* decorator over defaults over built-in values, numbers capped by limits. A file, host or variable that limits doesn't
  * include is ERROR_PROJECT. File grants must stay inside the project unless defaults or limits name a folder that
- * contains them. where: "main.py:12", for messages. */
+ * contains them; the most specific entry of limits that contains a grant decides whether it may be writable, and nothing that
+ * limits make read-only becomes writable through a folder above it. A host in limits with a port, or without one, includes
+ * exactly that. where: "main.py:12", for messages. Whether the files exist isn't checked. */
 int policy_resolve(const char *name, const char *where, const struct task_options *decorator,
                    const struct task_options *defaults, const struct task_options *limits, struct policy *ret,
                    struct error *err);
