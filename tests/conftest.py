@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -48,14 +48,15 @@ def capsule(
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the program: capsule("run", "hello.py", cwd=…, env={…}) -> CompletedProcess.
 
-    cwd is tmp_path unless given; env is added to capsule_env (None removes a variable); other keywords go to
-    subprocess.run.
+    cwd is tmp_path unless given; env is added to capsule_env (None removes a variable); prefix is a command that
+    starts the program; other keywords go to subprocess.run.
     """
 
     def run(
         *args: str | os.PathLike[str],
         cwd: str | os.PathLike[str] | None = None,
         env: dict[str, str | None] | None = None,
+        prefix: Sequence[str] = (),
         **keywords: object,
     ) -> subprocess.CompletedProcess[str]:
         merged = {k: v for k, v in {**capsule_env, **(env or {})}.items() if v is not None}
@@ -69,7 +70,7 @@ def capsule(
         }
         if "input" in keywords:
             del options["stdin"]
-        return subprocess.run([capsule_bin, *args], cwd=cwd or tmp_path, env=merged, **options)  # type: ignore[call-overload]
+        return subprocess.run([*prefix, capsule_bin, *args], cwd=cwd or tmp_path, env=merged, **options)  # type: ignore[call-overload]
 
     return run
 

@@ -1,0 +1,112 @@
+"""Every example, as a reader would run it."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+
+
+def lines_of(result):
+    assert (result.returncode, result.stderr) == (0, "")
+    return result.stdout.splitlines()
+
+
+def test_all_are_here():
+    """An example that nobody runs rots."""
+    assert {p.name for p in EXAMPLES.iterdir()} == {"hello", "nested", "report", "untrusted", "c"}
+    assert {p.name for p in (EXAMPLES / "c").iterdir()} == {"embed.c"}
+
+
+def test_hello(capsule):
+    assert lines_of(capsule("run", EXAMPLES / "hello/hello.py")) == ["Hello from Capsule!"]
+    assert lines_of(capsule("run", EXAMPLES / "hello/hello.py", "you")) == ["Hello from you!"]
+
+
+def test_nested(capsule):
+    assert json.loads("".join(lines_of(capsule("run", EXAMPLES / "nested/main.py")))) == [
+        "order 1: 12.60 delivered at attempt 2",
+        "order 2: 9.00 delivered at attempt 2",
+        "order 3: refused (task_error in total: task 'price' failed: KeyError: 'unicorn')",
+    ]
+
+
+@pytest.fixture
+def report(tmp_path):
+    """A copy of the example beside a copy of what it reads."""
+    for name in ("src", "cli", "examples/report"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("report.md"))
+    return tmp_path / "examples/report"
+
+
+def test_report(capsule, report):
+    files = [p for folder in ("src", "cli") for p in (ROOT / folder).rglob("*.[ch]")]
+    first, second = lines_of(capsule("run", report / "main.py"))
+    assert re.match(rf"{len(files)} files, \d+ lines, \d+ functions; the longest is src/", first)
+    assert second == "details: out/report.md"
+    written = (report / "out/report.md").read_text()
+    counted = {}
+    for row in written.splitlines()[4:]:
+        path, lines, *_ = [cell.strip() for cell in row.strip("|").split("|")]
+        counted[path] = int(lines)
+    assert counted == {str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in files}
+
+
+def test_report_is_the_projects_entrypoint(capsule, report):
+    assert len(lines_of(capsule("run", cwd=report))) == 2
+
+
+def test_report_needs_its_manifest(capsule, report):
+    (report / "capsule.toml").unlink()
+    result = capsule("run", report / "main.py")
+    assert result.returncode == 2
+    assert "../../src" in result.stderr
+
+
+def test_untrusted(capsule):
+    table = {line[:22].strip(): line[23:] for line in lines_of(capsule("run", EXAMPLES / "untrusted/main.py"))}
+    assert table["well behaved"] == "printed 332833500"
+    expected = {
+        "a mistake": "task_error: ZeroDivisionError",
+        "endless loop": "out_of_fuel:",
+        "endless sleep": "timeout:",
+        "memory bomb": "out_of_memory:",
+        "reads /etc/passwd": "task_error: FileNotFoundError",
+        "lists the disk": "task_error: ",
+        "os._exit": "task_error: SystemExit",
+        "deep recursion": "task_error: RecursionError",
+        "100 MB of output": "task_error: RuntimeError printed more than",
+        "starts a program": "task_error: ModuleNotFoundError",
+        "tampers with Capsule": "",
+    }
+    assert table.keys() == {"well behaved", *expected}
+    for title, beginning in expected.items():
+        assert table[title].startswith(beginning), title
+    assert "root:" not in table["reads /etc/passwd"]
+
+
+def test_embed(capsule_bin, capsule_env, program):
+    embed = capsule_bin.parent / "examples/c/embed"
+    hello = EXAMPLES / "hello/hello.py"
+
+    def run(*words):
+        env = {"CAPSULE_GUESTS": str(capsule_bin.parent / "lib/capsule"), **capsule_env}
+        return subprocess.run([embed, *words], capture_output=True, text=True, env=env, timeout=60)
+
+    result = run(hello, '["C"]')
+    assert (result.returncode, result.stdout) == (0, '"Hello from C!"\n')
+    assert [line.split(" ms  ")[1] for line in result.stderr.splitlines()] == [
+        "task 1 (main) is created",
+        "task 1 (main) is running",
+        "task 1 (main) is completed",
+    ]
+    failed = run(program("@task(max_retries=0)\ndef main(): 1 / 0"))
+    assert failed.returncode == 1
+    assert "task_error: " in failed.stderr
+    assert run("nope.py").returncode == 2
+    assert run().returncode == 2

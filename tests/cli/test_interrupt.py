@@ -1,0 +1,99 @@
+"""Ctrl-C and its relatives: running tasks end, the user is told which, nothing stays behind."""
+
+import json
+import signal
+
+import pytest
+
+BUSY = "@task(compute='HIGH')\ndef main():\n    print('ready')\n    while True: pass"
+ASLEEP = "@task\ndef main():\n    print('ready')\n    time.sleep(600)"
+NESTED = """
+@task(compute="HIGH")
+def child():
+    print("ready")
+    while True: pass
+
+@task
+def main():
+    child()
+"""
+
+
+def interrupt(process, number=signal.SIGINT):
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("code", [BUSY, ASLEEP])
+def test_one_task(capsule_start, program, code, number):
+    exit_code, out, err = interrupt(capsule_start("run", program(code)), number)
+    assert (exit_code, out) == (130, "")
+    assert err.startswith("interrupted: #1 main after ")
+    assert err.count("\n") == 1
+
+
+def test_all_that_ran_are_named(capsule_start, program):
+    exit_code, _, err = interrupt(capsule_start("run", program(NESTED)))
+    assert exit_code == 130
+    assert err.startswith("interrupted: ")
+    assert "#1 main after " in err
+    assert "#2 child after " in err
+
+
+def test_a_parent_cannot_go_on(capsule_start, program):
+    """A task that catches the end of its child is cancelled all the same."""
+    code = NESTED.replace(
+        "    child()", "    while True:\n        try: child()\n        except BaseException: print('caught')"
+    )
+    exit_code, out, _ = interrupt(capsule_start("run", program(code)))
+    assert (exit_code, out) == (130, "")
+
+
+def test_envelope(capsule_start, program):
+    process = capsule_start("run", program(BUSY), "--json")
+    assert process.stderr.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    envelope = json.loads(out)
+    assert (envelope["success"], envelope["error"]["type"]) == (False, "cancelled")
+    assert envelope["execution"]["state"] in ("cancelled", "interrupted")
+    assert err.startswith("interrupted: ")
+
+
+def test_no_retry_after_it(capsule_start, program):
+    code = BUSY.replace("compute='HIGH'", "compute='HIGH', max_retries=5")
+    exit_code, out, _ = interrupt(capsule_start("run", program(code)))
+    assert (exit_code, out) == (130, "")
+
+
+def test_while_waiting_for_a_retry(capsule_start, program):
+    code = "@task(max_retries=1000)\ndef main():\n    print('ready')\n    raise ValueError"
+    process = capsule_start("run", program(code))
+    for _ in range(4):  # the pauses have become long enough to be hit
+        assert process.stdout.readline() == "ready\n"
+    exit_code, _, _ = interrupt(process)
+    assert exit_code == 130
+
+
+def test_while_importing(capsule_start, program):
+    """An endless loop at the top level of a module is ended like any other."""
+    process = capsule_start("run", program("print('ready')\nwhile True: pass"))
+    with pytest.raises(Exception):  # noqa: B017 - TimeoutExpired: it's still busy
+        process.wait(1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted" in err
+
+
+def test_what_was_ignored_stays_ignored(capsule_start, program):
+    process = capsule_start(
+        "run",
+        program("@task\ndef main():\n    print('ready'); time.sleep(0.5); return 'survived'"),
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    assert interrupt(process, signal.SIGHUP) == (0, "survived\n", "")
