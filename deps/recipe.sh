@@ -29,7 +29,7 @@ recipe_open_cache() {
     else
         recipe_die "no place for the build cache: HOME is not set" "try: export CAPSULE_BUILD_CACHE=/some/folder"
     fi
-    mkdir -p "$cache/log" 2>/dev/null && [ -w "$cache" ] ||
+    mkdir -p "$cache/log" "$cache/used" 2>/dev/null && [ -w "$cache" ] ||
         recipe_die "the build cache $cache can't be written" "try: export CAPSULE_BUILD_CACHE=/some/folder"
     cache=$(cd "$cache" && pwd)
 }
@@ -66,6 +66,14 @@ recipe_failed() {
     exit 1
 }
 
+# Removes results of NAME that nobody asked for in two weeks: every edit of a recipe leaves one behind.
+recipe_drop_old() {
+    local stamp
+    find "$cache/used" -name "$1-????????????????" -mtime +14 | while IFS= read -r stamp; do
+        rm -rf "$cache/${stamp##*/}" "$stamp"
+    done
+}
+
 # With the lock held: builds NAME into a temporary folder and renames it to $result.
 recipe_build() {
     local name=$1 function=$2 log=$cache/log/$1.log began=$SECONDS code
@@ -87,6 +95,7 @@ recipe_build() {
     [ $code -eq 0 ] || recipe_failed "$name" "$log"
     mv -T "$recipe_tmp/out" "$result"
     rm -rf "$recipe_tmp"
+    recipe_drop_old "$name"
     printf 'capsule build: %s done in %d s\n' "$name" $((SECONDS - began)) >&2
 }
 
@@ -94,6 +103,7 @@ recipe() {
     local name=$1 function=$2
     shift 2
     result=$cache/$name-$(recipe_hash "text:$(declare -f "$function")" "$@")
+    : >"$cache/used/${result##*/}"
     [ ! -d "$result" ] || return 0
     exec 9>"$cache/$name.lock"
     flock -n 9 || {

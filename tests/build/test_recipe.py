@@ -51,7 +51,7 @@ def runs(tmp_path: Path) -> int:
 
 
 def results(tmp_path: Path) -> list[str]:
-    return sorted(p.name for p in (tmp_path / "cache").iterdir() if p.is_dir() and p.name != "log")
+    return sorted(p.name for p in (tmp_path / "cache").iterdir() if p.is_dir() and p.name not in {"log", "used"})
 
 
 def test_builds_once_and_again_when_an_input_changes(tmp_path: Path) -> None:
@@ -94,6 +94,17 @@ def test_parallel_builds_build_once(tmp_path: Path) -> None:
         out, _ = process.communicate(timeout=60)
         assert (process.returncode, out) == (0, "whole\n")
     assert runs(tmp_path) == 1
+
+
+def test_results_that_nobody_asked_for_in_weeks_are_dropped(tmp_path: Path) -> None:
+    run(tmp_path, ":", "text:old")
+    run(tmp_path, ":", "text:young")
+    old = min((tmp_path / "cache" / "used").iterdir(), key=lambda stamp: stamp.stat().st_mtime_ns)
+    long_ago = time.time() - 20 * 24 * 3600
+    os.utime(old, (long_ago, long_ago))
+    run(tmp_path, ":", "text:new")
+    assert len(results(tmp_path)) == 2
+    assert old.name not in results(tmp_path)
 
 
 def test_without_home_the_cache_must_be_named(tmp_path: Path) -> None:
