@@ -103,6 +103,10 @@ typedef struct capsule_app_options {
     size_t variables_n;
     uint64_t timeout; /* for every task without one of its own; 0: none */
     int no_cache;     /* build the image anew and don't keep it */
+    /* What the program writes to its standard output (1) and error (2) while it's imported, which happens only when its image is built.
+     * NULL: discarded. Called during capsule_app_open. */
+    void (*on_output)(void *user, int stream, const char *bytes, size_t bytes_n);
+    void *user;
 } capsule_app_options;
 
 /* Loads a program: finds its project (capsule.toml), takes its image from the cache or builds it by importing the

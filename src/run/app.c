@@ -1,0 +1,359 @@
+/* Opening an application: project, image, tasks, policies. */
+#include "run/app.h"
+#include "base/buffer.h"
+#include "base/json.h"
+#include "base/path.h"
+#include "run/image_builder.h"
+#include "run/runtime.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DESCRIPTION_MAX = 16 * 1024 * 1024, TASKS_MAX = 10000, ENVIRONMENT_MAX = 512 * 1024 };
+
+struct opening {
+    struct capsule_app *app;
+    const capsule_app_options *options;
+    struct dotenv *dotenv;
+};
+
+/* ---- tracebacks ---- */
+
+/* The host folder that a guest path begins with, and how much of the guest path that is. */
+static const char *host_folder(const struct capsule_app *app, const char *text, size_t *ret_n) {
+    const char *best = NULL;
+    for (size_t i = 0; i < app->mounts.n; i++) {
+        const struct mount *m = &app->mounts.mounts[i];
+        size_t n = strlen(m->guest);
+        if (m->host != NULL && strncmp(text, m->guest, n) == 0 && text[n] == '/') {
+            best = m->host;
+            *ret_n = n;
+        }
+    }
+    return best;
+}
+
+char *app_host_traceback(const struct capsule_app *app, const char *text) {
+    if (text == NULL)
+        return NULL;
+    static const char marker[] = "File \"";
+    struct buffer out = BUFFER_INIT(DESCRIPTION_MAX);
+    while (*text != '\0') {
+        const char *at = strstr(text, marker);
+        size_t n = at == NULL ? strlen(text) : (size_t)(at - text) + sizeof marker - 1;
+        if (buffer_append(&out, text, n) != 0)
+            break;
+        text += n;
+        size_t prefix = 0;
+        const char *folder = at == NULL ? NULL : host_folder(app, text, &prefix);
+        if (folder != NULL && buffer_puts(&out, folder) == 0)
+            text += prefix;
+    }
+    return buffer_take(&out);
+}
+
+/* ---- tasks ---- */
+
+static void task_done(struct app_task *t) {
+    policy_done(&t->policy);
+    free(t->where);
+    free(t->env_json);
+}
+
+static int compare_tasks(const void *a, const void *b) {
+    const struct app_task *x = a, *y = b;
+    return strcmp(x->policy.name, y->policy.name);
+}
+
+static int compare_name(const void *name, const void *task) {
+    return strcmp(name, ((const struct app_task *)task)->policy.name);
+}
+
+const struct app_task *app_find(const struct capsule_app *app, const char *name) {
+    return bsearch(name, app->tasks, app->tasks_n, sizeof *app->tasks, compare_name);
+}
+
+static void name_tasks(const struct capsule_app *app, struct error *err) {
+    CLEANUP(buffer_done) struct buffer names = BUFFER_INIT(ERROR_HINT_MAX - 64);
+    for (size_t i = 0; i < app->tasks_n; i++)
+        (void)buffer_printf(&names, "%s%s", i == 0 ? "" : ", ", app->tasks[i].policy.name);
+    error_hint(err, "%s declares: %s", app->project.entry, buffer_text(&names));
+}
+
+int app_entry(const struct capsule_app *app, const char *name, const struct app_task **ret, struct error *err) {
+    const struct app_task *task = app_find(app, name != NULL ? name : "main");
+    if (task == NULL && name == NULL && app->tasks_n == 1)
+        task = &app->tasks[0];
+    if (task != NULL) {
+        *ret = task;
+        return 0;
+    }
+    if (app->tasks_n == 0) {
+        error_set(err, ERROR_PROJECT, "%s declares no task", app->project.entry);
+        error_hint(err, "put @task (from capsule import task) on a function");
+        return ERROR_PROJECT;
+    }
+    if (name != NULL)
+        error_set(err, ERROR_NOT_FOUND, "%s has no task named \"%s\"", app->project.entry, name);
+    else
+        error_set(err, ERROR_PROJECT, "%s has %zu tasks and none is named main: which one to run?", app->project.entry, app->tasks_n);
+    name_tasks(app, err);
+    return name != NULL ? ERROR_NOT_FOUND : ERROR_PROJECT;
+}
+
+/* Puts "main.py:12: " before a message. */
+static int at_place(struct error *err, const char *where, int code) {
+    if (err == NULL || strncmp(err->message, where, strlen(where)) == 0)
+        return code;
+    struct error copy = *err;
+    error_set(err, ERROR_PROJECT, "%s: %s", where, copy.message);
+    if (copy.hint[0] != '\0')
+        error_hint(err, "%s", copy.hint);
+    return ERROR_PROJECT;
+}
+
+static int read_options(const json_value *options, const char *where, struct task_options *ret, struct error *err) {
+    size_t cursor = 0;
+    const char *key;
+    for (const json_value *v; (v = json_next(options, &cursor, &key)) != NULL;) {
+        int r = task_options_set(ret, OPTIONS_DECORATOR, key, v, err);
+        if (r != 0)
+            return at_place(err, where, r);
+    }
+    return 0;
+}
+
+/* The variables that a policy names, and the embedder's, as a JSON object. A variable that isn't set is left out. */
+static int write_environment(const struct opening *o, struct app_task *t, struct error *err) {
+    CLEANUP(buffer_done) struct buffer json = BUFFER_INIT(ENVIRONMENT_MAX);
+    size_t names = t->policy.env.n, given = o->options->variables_n;
+    for (size_t i = 0; i < names + given; i++) {
+        const char *name = i < names ? t->policy.env.items[i] : o->options->variables[i - names].name;
+        const char *value = i < names ? NULL : o->options->variables[i - names].value;
+        if (value == NULL)
+            value = getenv(name);
+        if (value == NULL)
+            value = dotenv_get(o->dotenv, name);
+        if (value == NULL)
+            continue;
+        buffer_putc(&json, json.size == 0 ? '{' : ',');
+        json_write_string(&json, name, strlen(name));
+        buffer_putc(&json, ':');
+        json_write_string(&json, value, strlen(value));
+    }
+    if (json.size == 0)
+        return 0;
+    int r = buffer_putc(&json, '}');
+    if (r != 0)
+        return error_set(err, ERROR_LIMIT, "the environment of task %s is larger than %d bytes", t->policy.name, (int)ENVIRONMENT_MAX);
+    t->env_json = buffer_take(&json);
+    return 0;
+}
+
+static int check_policy(const struct opening *o, const struct app_task *t, struct error *err) {
+    const struct capsule_app *app = o->app;
+    uint64_t needed = app->image->info.size;
+    if (t->policy.ram < needed) {
+        error_set(err, ERROR_PROJECT, "task %s may use %" PRIu64 " bytes of ram, but its program needs %" PRIu64 " to start",
+                  t->policy.name, t->policy.ram, needed);
+        error_hint(err, "give it ram=\"%" PRIu64 "MB\" or more", needed / 1000000 + 8);
+        return ERROR_PROJECT;
+    }
+    /* Grants are opened anew for each sandbox; that they exist is said now, with the line. */
+    struct mount_table trial = {0};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < t->policy.n_files; i++)
+        r = mounts_add_grant(&trial, &app->project, &t->policy.files[i], err);
+    mounts_done(&trial);
+    return r;
+}
+
+static int read_task(const struct opening *o, const json_value *v, struct app_task *ret, struct error *err) {
+    const struct manifest *m = &o->app->project.manifest;
+    const char *name = json_text(json_get(v, "name"), NULL), *file = json_text(json_get(v, "file"), "");
+    uint64_t line = 0;
+    (void)json_u64(json_get(v, "line"), &line);
+    const char *rest = path_below(file, GUEST_PROJECT);
+    if (asprintf(&ret->where, "%s:%" PRIu64, rest != NULL ? rest : file, line) < 0) {
+        ret->where = NULL;
+        return error_set(err, ERROR_NOMEM, "no memory for a task");
+    }
+    if (name == NULL || *name == '\0' || strlen(name) > POLICY_NAME_MAX)
+        return error_set(err, ERROR_PROJECT, "%s: a task's name has 1 to %d characters", ret->where, (int)POLICY_NAME_MAX);
+    struct task_options options = {0};
+    int r = read_options(json_get(v, "options"), ret->where, &options, err);
+    if (r == 0) {
+        r = policy_resolve(name, ret->where, &options, &m->defaults, &m->limits, &ret->policy, err);
+        if (r == 0 && ret->policy.timeout_ns == 0)
+            ret->policy.timeout_ns = o->options->timeout;
+        if (r == 0)
+            r = check_policy(o, ret, err);
+        if (r != 0)
+            r = at_place(err, ret->where, r);
+    }
+    task_options_done(&options);
+    return r == 0 ? write_environment(o, ret, err) : r;
+}
+
+static int read_tasks(const struct opening *o, const json_value *tasks, struct error *err) {
+    struct capsule_app *app = o->app;
+    size_t n = json_size(tasks);
+    if (n > TASKS_MAX)
+        return error_set(err, ERROR_PROJECT, "%s declares %zu tasks; the limit is %d", app->project.entry, n, (int)TASKS_MAX);
+    app->tasks = calloc(n + 1, sizeof *app->tasks);
+    if (app->tasks == NULL)
+        return error_set(err, ERROR_NOMEM, "no memory for the tasks");
+    for (size_t i = 0; i < n; i++) {
+        app->tasks_n = i + 1;
+        int r = read_task(o, json_at(tasks, i), &app->tasks[i], err);
+        if (r != 0)
+            return r;
+    }
+    qsort(app->tasks, n, sizeof *app->tasks, compare_tasks);
+    for (size_t i = 1; i < n; i++) {
+        if (strcmp(app->tasks[i - 1].policy.name, app->tasks[i].policy.name) == 0)
+            return error_set(err, ERROR_PROJECT, "%s: two tasks are named \"%s\"", app->tasks[i].where, app->tasks[i].policy.name);
+    }
+    return 0;
+}
+
+/* ---- description ---- */
+
+static void describe_list(struct buffer *to, const char *name, const struct string_list *list) {
+    buffer_printf(to, ",\"%s\":[", name);
+    for (size_t i = 0; i < list->n; i++) {
+        buffer_puts(to, i == 0 ? "" : ",");
+        json_write_string(to, list->items[i], strlen(list->items[i]));
+    }
+    buffer_putc(to, ']');
+}
+
+static void describe_task(struct buffer *to, const struct app_task *t) {
+    const struct policy *p = &t->policy;
+    buffer_puts(to, "{\"name\":");
+    json_write_string(to, p->name, strlen(p->name));
+    buffer_puts(to, ",\"where\":");
+    json_write_string(to, t->where, strlen(t->where));
+    buffer_printf(to, ",\"fuel\":%" PRIu64 ",\"ram\":%" PRIu64 ",\"timeout_ns\":%" PRIu64 ",\"max_retries\":%" PRIu32
+                  ",\"allowed_files\":[", p->fuel, p->ram, p->timeout_ns, p->max_retries);
+    for (size_t i = 0; i < p->n_files; i++) {
+        buffer_puts(to, i == 0 ? "{\"path\":" : ",{\"path\":");
+        json_write_string(to, p->files[i].host, strlen(p->files[i].host));
+        buffer_printf(to, ",\"mode\":\"%s\"}", p->files[i].writable ? "rw" : "ro");
+    }
+    buffer_putc(to, ']');
+    describe_list(to, "env_variables", &p->env);
+    buffer_putc(to, '}');
+}
+
+static int describe(struct capsule_app *app, struct error *err) {
+    struct buffer json = BUFFER_INIT(DESCRIPTION_MAX);
+    buffer_puts(&json, "{\"root\":");
+    json_write_string(&json, app->project.root, strlen(app->project.root));
+    buffer_puts(&json, ",\"entry\":");
+    json_write_string(&json, app->project.entry, strlen(app->project.entry));
+    buffer_puts(&json, ",\"tasks\":[");
+    for (size_t i = 0; i < app->tasks_n; i++) {
+        buffer_puts(&json, i == 0 ? "" : ",");
+        describe_task(&json, &app->tasks[i]);
+    }
+    int r = buffer_puts(&json, "]}");
+    app->description = buffer_take(&json);
+    return r == 0 && app->description != NULL ? 0 : error_set(err, ERROR_LIMIT, "the application's description is too long");
+}
+
+/* ---- opening ---- */
+
+static int add_mounts(const struct opening *o, struct error *err) {
+    struct capsule_app *app = o->app;
+    struct mount guest[GUEST_MOUNTS];
+    guest_mounts(&app->runtime->python, guest);
+    int r = mounts_copy(&app->mounts, guest, GUEST_MOUNTS, err);
+    return r == 0 ? mounts_add_project(&app->mounts, &app->project, err) : r;
+}
+
+static int obtain_image(const struct opening *o, struct json_document **ret_index, struct error *err) {
+    struct capsule_app *app = o->app;
+    struct guest_context context = runtime_guest_context(app->runtime);
+    struct image_request request = {.guest = &app->runtime->python, .context = &context, .project = &app->project,
+                                    .mounts = &app->mounts, .no_cache = o->options->no_cache != 0,
+                                    .on_output = o->options->on_output, .user = o->options->user};
+    int r = guest_load(request.guest, &context, err);
+    if (r == 0)
+        r = image_obtain(&request, &app->image, ret_index, err);
+    if (r == ERROR_IMPORT && err != NULL) {
+        CLEANUP(cleanup_free) char *text = app_host_traceback(app, err->message);
+        CLEANUP(cleanup_free) char *hint = strdup(err->hint);
+        if (text != NULL)
+            error_set(err, r, "%s", text);
+        if (hint != NULL && *hint != '\0')
+            error_hint(err, "%s", hint);
+    }
+    return r;
+}
+
+static int unsupported_language(const struct project *p, struct error *err) {
+    error_set(err, ERROR_UNSUPPORTED, "%s: this installation has no guest for TypeScript and JavaScript", p->entry_as_given);
+    error_hint(err, "run a .py file");
+    return ERROR_UNSUPPORTED;
+}
+
+static int open_app(struct opening *o, const char *file, struct error *err) {
+    struct capsule_app *app = o->app;
+    CLEANUP(json_cleanup) struct json_document *index = NULL;
+    int r = project_open(file, &app->project, err);
+    if (r == 0 && app->project.language != LANGUAGE_PYTHON)
+        r = unsupported_language(&app->project, err);
+    if (r == 0)
+        r = dotenv_read(&app->project, &o->dotenv, err);
+    if (r == 0)
+        r = add_mounts(o, err);
+    if (r == 0)
+        r = obtain_image(o, &index, err);
+    if (r == 0)
+        r = read_tasks(o, json_get(json_root(index), "tasks"), err);
+    for (size_t i = 0; r == 0 && i < o->options->mounts_n; i++) {
+        const capsule_mount *m = &o->options->mounts[i];
+        r = mounts_add_path(&app->mounts, &app->project, m->host, m->guest, m->writable != 0, err);
+    }
+    return r == 0 ? describe(app, err) : r;
+}
+
+int capsule_app_open(capsule_runtime *runtime, const char *file, const capsule_app_options *options, capsule_app **ret_app,
+                     capsule_error *error) {
+    static const capsule_app_options defaults;
+    struct error err = {0};
+    struct opening o = {.app = calloc(1, sizeof *o.app), .options = options != NULL ? options : &defaults};
+    if (o.app == NULL)
+        return runtime_error(error, &(struct error){.code = ERROR_NOMEM, .message = "no memory for an application"});
+    o.app->runtime = runtime;
+    o.app->project.root_fd = -1;
+    int r = open_app(&o, file, &err);
+    dotenv_free(o.dotenv);
+    if (r != 0) {
+        capsule_app_close(o.app);
+        return runtime_error(error, &err);
+    }
+    *ret_app = o.app;
+    return 0;
+}
+
+void capsule_app_close(capsule_app *app) {
+    if (app == NULL)
+        return;
+    if (app->image != NULL)
+        runtime_forget_image(app->runtime, app->image);
+    image_release(app->image);
+    for (size_t i = 0; i < app->tasks_n; i++)
+        task_done(&app->tasks[i]);
+    free(app->tasks);
+    mounts_done(&app->mounts);
+    project_done(&app->project);
+    free(app->description);
+    free(app);
+}
+
+const char *capsule_app_describe(const capsule_app *app) {
+    return app->description;
+}

@@ -1,0 +1,35 @@
+/* An application: a project's image and the tasks that its import declared, with their policies.
+ *
+ * Immutable once open; used by many threads. */
+#ifndef RUN_APP_H
+#define RUN_APP_H
+
+#include "app/policy.h"
+#include "app/project.h"
+#include "capsule.h"
+#include "run/mounts.h"
+#include "sandbox/image.h"
+
+struct app_task {
+    struct policy policy;
+    char *where;    /* "main.py:12" */
+    char *env_json; /* {"NAME": "value", …}, NULL if empty */
+};
+
+struct capsule_app {
+    struct capsule_runtime *runtime;
+    struct project project;
+    struct image *image;
+    struct mount_table mounts; /* what every task sees */
+    struct app_task *tasks;    /* sorted by name */
+    size_t tasks_n;
+    char *description;
+};
+
+const struct app_task *app_find(const struct capsule_app *app, const char *name);
+/* The task named, or (NULL) main, or the only one. */
+int app_entry(const struct capsule_app *app, const char *name, const struct app_task **ret, struct error *err);
+/* Replaces guest paths in a traceback (`File "/project/…"`) by the host's. malloc'd; NULL if text is NULL or there's no memory. */
+char *app_host_traceback(const struct capsule_app *app, const char *text);
+
+#endif

@@ -1,0 +1,17 @@
+/* Images in the cache: a sealed object for the memory, a sealed index document for the rest. */
+#ifndef RUN_IMAGE_STORE_H
+#define RUN_IMAGE_STORE_H
+
+#include "app/cache.h"
+#include "base/buffer.h"
+#include "base/json.h"
+#include "sandbox/image.h"
+#include "sandbox/sandbox.h"
+
+/* Opens the image that an index document describes: {"object", "size", "inbox", "inbox_size"}. ERROR_NOT_FOUND if it's not there any more. */
+int image_store_take(struct cache *c, const json_value *document, struct image **ret, struct error *err);
+/* Snapshots a sandbox into the cache under `object` (NULL: into memory only), and appends the four members above (no braces) to `document`. */
+int image_store_put(struct cache *c, struct sandbox *sandbox, const char *object, struct image **ret, struct buffer *document,
+                    struct error *err);
+
+#endif

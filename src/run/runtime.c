@@ -1,0 +1,189 @@
+/* Opening and closing a runtime, its workers, its upkeep. */
+#include "run/runtime.h"
+#include "base/buffer.h"
+#include "base/fault.h"
+#include "base/path.h"
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define ERROR_AGREES(name, code, meaning) _Static_assert((int)ERROR_##name == (int)CAPSULE_E_##name, "capsule.h repeats base/error.h");
+ERROR_CODES(ERROR_AGREES)
+#undef ERROR_AGREES
+_Static_assert(sizeof(struct error) == sizeof(capsule_error), "the public error is the internal one");
+
+const char *capsule_version(void) {
+    return CAPSULE_VERSION;
+}
+
+void capsule_free(void *text) {
+    free(text);
+}
+
+int runtime_error(capsule_error *to, const struct error *from) {
+    if (to != NULL) {
+        to->code = from->code;
+        snprintf(to->message, sizeof to->message, "%s", from->message);
+        snprintf(to->hint, sizeof to->hint, "%s", from->hint);
+    }
+    return from->code;
+}
+
+/* ---- where the guests are ---- */
+
+static char *beside(const char *program) {
+    static const char *const places[] = {"lib/capsule", "../lib/capsule"};
+    size_t dir_n = path_dir_length(program);
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        char *dir = NULL;
+        if (asprintf(&dir, "%.*s/%s", (int)dir_n, program, places[i]) < 0)
+            return NULL;
+        if (access(dir, F_OK) == 0)
+            return dir;
+        free(dir);
+    }
+    return NULL;
+}
+
+static int find_guests(const char *given, char **ret, struct error *err) {
+    const char *set = given != NULL ? given : getenv("CAPSULE_GUESTS");
+    char program[PATH_LENGTH_MAX];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[n < 0 ? 0 : n] = '\0';
+    char *dir = set != NULL && *set != '\0' ? strdup(set) : beside(program);
+    Dl_info library;
+    if (dir == NULL && dladdr((void *)(uintptr_t)&capsule_open, &library) != 0 && library.dli_fname != NULL)
+        dir = beside(library.dli_fname);
+    if (dir == NULL) {
+        error_set(err, ERROR_UNSUPPORTED, "the guests (interpreters) aren't installed beside %s", program);
+        error_hint(err, "set CAPSULE_GUESTS to the folder lib/capsule of an installation");
+        return ERROR_UNSUPPORTED;
+    }
+    *ret = dir;
+    return 0;
+}
+
+/* ---- opening ---- */
+
+static int open_parts(capsule_runtime *rt, const capsule_runtime_options *o, struct error *err) {
+    int r = find_guests(o->guest_dir, &rt->guests_dir, err);
+    if (r == 0)
+        r = cache_open(o->cache_dir, &rt->cache, err);
+    if (r == 0)
+        r = engine_open(RUNTIME_SANDBOXES_MAX, &rt->engine, err);
+    return r == 0 ? guest_open(&rt->python, rt->guests_dir, "python", err) : r;
+}
+
+int capsule_open(const capsule_runtime_options *options, capsule_runtime **ret_runtime, capsule_error *error) {
+    static const capsule_runtime_options defaults;
+    const capsule_runtime_options *o = options != NULL ? options : &defaults;
+    struct error err = {0};
+    capsule_runtime *rt = FAULT("runtime.alloc") ? NULL : calloc(1, sizeof *rt);
+    if (rt == NULL)
+        return runtime_error(error, &(struct error){.code = ERROR_NOMEM, .message = "no memory for a runtime"});
+    pthread_mutex_init(&rt->lock, NULL);
+    rt->on_progress = o->on_progress;
+    rt->user = o->user;
+    if (open_parts(rt, o, &err) != 0) {
+        capsule_close(rt);
+        return runtime_error(error, &err);
+    }
+    *ret_runtime = rt;
+    return 0;
+}
+
+static void worker_free(struct worker *w) {
+    slot_pool_trim(&w->slots, NULL);
+    close(w->wake_fd);
+    free(w);
+}
+
+void capsule_close(capsule_runtime *rt) {
+    if (rt == NULL)
+        return;
+    for (struct worker *w = rt->idle, *next; w != NULL; w = next) {
+        next = w->next;
+        worker_free(w);
+    }
+    guest_close(&rt->python);
+    engine_close(rt->engine);
+    cache_close(rt->cache);
+    free(rt->guests_dir);
+    pthread_mutex_destroy(&rt->lock);
+    free(rt);
+}
+
+struct guest_context runtime_guest_context(struct capsule_runtime *rt) {
+    return (struct guest_context){.engine = rt->engine, .cache = rt->cache, .on_progress = rt->on_progress, .user = rt->user};
+}
+
+/* ---- workers ---- */
+
+static struct worker *pop_idle(struct capsule_runtime *rt) {
+    struct worker **at = &rt->idle;
+    for (struct worker **i = &rt->idle; *i != NULL; i = &(*i)->next) {
+        if (pthread_equal((*i)->last_thread, pthread_self())) {
+            at = i; /* its slots are in this core's caches */
+            break;
+        }
+    }
+    struct worker *w = *at;
+    if (w != NULL)
+        *at = w->next;
+    return w;
+}
+
+int runtime_take_worker(struct capsule_runtime *rt, struct worker **ret, struct error *err) {
+    pthread_mutex_lock(&rt->lock);
+    struct worker *w = pop_idle(rt);
+    pthread_mutex_unlock(&rt->lock);
+    if (w == NULL) {
+        w = FAULT("runtime.worker") ? NULL : calloc(1, sizeof *w);
+        if (w == NULL)
+            return error_set(err, ERROR_NOMEM, "no memory for a worker");
+        w->slots.arena = engine_slots(rt->engine);
+        w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        if (w->wake_fd < 0) {
+            free(w);
+            return error_errno(err, ERROR_IO, errno, "can't make an event descriptor");
+        }
+    }
+    w->last_thread = pthread_self();
+    *ret = w;
+    return 0;
+}
+
+void runtime_put_worker(struct capsule_runtime *rt, struct worker *w) {
+    pthread_mutex_lock(&rt->lock);
+    w->next = rt->idle;
+    rt->idle = w;
+    pthread_mutex_unlock(&rt->lock);
+}
+
+void runtime_forget_image(struct capsule_runtime *rt, const struct image *image) {
+    pthread_mutex_lock(&rt->lock);
+    for (struct worker *w = rt->idle; w != NULL; w = w->next)
+        slot_pool_trim(&w->slots, image);
+    pthread_mutex_unlock(&rt->lock);
+}
+
+/* ---- upkeep ---- */
+
+int capsule_cache_prune(capsule_runtime *rt, uint64_t max_bytes, uint64_t *ret_removed_objects, uint64_t *ret_removed_bytes,
+                        uint64_t *ret_left_bytes, capsule_error *error) {
+    struct error err = {0};
+    struct cache_usage usage = {0};
+    if (cache_prune(rt->cache, max_bytes, &usage, &err) != 0)
+        return runtime_error(error, &err);
+    if (ret_removed_objects != NULL)
+        *ret_removed_objects = usage.removed_objects;
+    if (ret_removed_bytes != NULL)
+        *ret_removed_bytes = usage.removed_bytes;
+    if (ret_left_bytes != NULL)
+        *ret_left_bytes = usage.bytes;
+    return 0;
+}

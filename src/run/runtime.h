@@ -1,0 +1,45 @@
+/* A runtime: what all applications and runs of a process share.
+ *
+ * Thread-safe: apps and runs take what they need under its lock. */
+#ifndef RUN_RUNTIME_H
+#define RUN_RUNTIME_H
+
+#include "app/cache.h"
+#include "capsule.h"
+#include "run/guest.h"
+#include "sandbox/engine.h"
+#include <pthread.h>
+
+/* A slot takes up to four of the kernel's 65,530 maps (vm.max_map_count's default), a stack two: 8,000 leave room for the embedder. */
+enum { RUNTIME_SANDBOXES_MAX = 8000 };
+
+/* What runs on one thread: the slots that it keeps warm, and the means to wake it. */
+struct worker {
+    struct slot_pool slots;
+    int wake_fd; /* eventfd */
+    pthread_t last_thread;
+    struct worker *next;
+};
+
+struct capsule_runtime {
+    struct engine *engine;
+    struct cache *cache;
+    char *guests_dir;
+    struct guest python;
+    void (*on_progress)(void *user, const char *what);
+    void *user;
+    pthread_mutex_t lock;
+    struct worker *idle; /* of runs that ended */
+};
+
+/* A worker that nobody uses, the one that last ran on this thread if there is. */
+int runtime_take_worker(struct capsule_runtime *rt, struct worker **ret, struct error *err);
+void runtime_put_worker(struct capsule_runtime *rt, struct worker *w);
+/* Gives back the idle slots of an image. */
+void runtime_forget_image(struct capsule_runtime *rt, const struct image *image);
+struct guest_context runtime_guest_context(struct capsule_runtime *rt);
+
+/* Copies *from to *to (which may be NULL) and returns its code. */
+int runtime_error(capsule_error *to, const struct error *from);
+
+#endif
