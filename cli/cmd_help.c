@@ -82,7 +82,7 @@ int help_cache(int argc, char **argv) {
     char message[160];
     if (argc > 0)
         snprintf(message, sizeof message, "unknown command 'cache %.100s'", argv[0]);
-    output_error(argc > 0 ? message : "cache needs a command", "Did you mean `capsule cache prune`?");
+    output_error(argc > 0 ? message : "cache needs a command", "did you mean `capsule cache prune`?");
     return EXIT_USAGE;
 }
 

@@ -87,7 +87,7 @@ static int parse_mount(char *text, capsule_mount *ret, struct error *err) {
     const bool whole = text[0] != '\0' && (colon == NULL || (colon[1] != '\0' && strchr(colon + 1, ':') == NULL));
     if (!whole) {
         error_set(err, ERROR_INVALID, "option --mount can't be read");
-        error_hint(err, "Write --mount HOST, HOST:GUEST, or either with :ro or :rw at its end.");
+        error_hint(err, "write --mount HOST, HOST:GUEST, or either with :ro or :rw at its end");
         return ERROR_INVALID;
     }
     *ret = mount;
@@ -109,7 +109,7 @@ static int add_mount(struct request *q, const char *value, struct error *err) {
 static int add_variable(struct request *q, const char *value, struct error *err) {
     if (value[0] == '\0' || value[0] == '=') {
         error_set(err, ERROR_INVALID, "option --env needs a name");
-        error_hint(err, "Write --env NAME or --env NAME=VALUE.");
+        error_hint(err, "write --env NAME or --env NAME=VALUE");
         return ERROR_INVALID;
     }
     char *text = strdup(value);

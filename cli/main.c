@@ -31,11 +31,11 @@ int command_unknown(const char *word) {
     char message[256], hint[256];
     snprintf(message, sizeof message, "unknown command '%.100s'", word);
     if (nearest != NULL)
-        snprintf(hint, sizeof hint, "Did you mean `capsule %s`? `capsule --help` lists the commands.", nearest);
+        snprintf(hint, sizeof hint, "did you mean `capsule %s`? `capsule --help` lists the commands", nearest);
     else if (strchr(word, '.') != NULL)
-        snprintf(hint, sizeof hint, "To run a program: capsule run %.100s", word);
+        snprintf(hint, sizeof hint, "to run a program: capsule run %.100s", word);
     else
-        snprintf(hint, sizeof hint, "`capsule --help` lists the commands.");
+        snprintf(hint, sizeof hint, "`capsule --help` lists the commands");
     output_error(message, hint);
     return EXIT_USAGE;
 }
@@ -68,16 +68,16 @@ static int refuse_option(const char *word) {
     char message[256], hint[256];
     snprintf(message, sizeof message, "unknown option %.100s", word);
     if (nearest != NULL)
-        snprintf(hint, sizeof hint, "Did you mean %s? Options of a command come after its name.", nearest);
+        snprintf(hint, sizeof hint, "did you mean %s? Options of a command come after its name", nearest);
     else
-        snprintf(hint, sizeof hint, "Options of a command come after its name: capsule run FILE %.100s", word);
+        snprintf(hint, sizeof hint, "options of a command come after its name: capsule run FILE %.100s", word);
     output_error(message, hint);
     return EXIT_USAGE;
 }
 
 static int dispatch(int argc, char **argv) {
     if (argc < 2) {
-        output_error("no command", "`capsule --help` lists the commands; `capsule run FILE` runs a program.");
+        output_error("no command", "`capsule --help` lists the commands; `capsule run FILE` runs a program");
         return EXIT_USAGE;
     }
     const char *word = argv[1];

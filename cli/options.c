@@ -40,14 +40,14 @@ static int refuse_unknown(const struct option_reader *r, const char *word, size_
     error_set(err, ERROR_INVALID, "unknown option %.*s", (int)length, word);
     const bool for_the_task = r->operands > 0 && strcmp(r->command, "run") == 0;
     if (for_the_task && nearest != NULL)
-        error_hint(err, "Did you mean --%s? If it's an argument of the task, put it after --: … -- %s", nearest,
+        error_hint(err, "did you mean --%s? If it's an argument of the task, put it after --: … -- %s", nearest,
                    word);
     else if (for_the_task)
-        error_hint(err, "If it's an argument of the task, put it after --: … -- %s", word);
+        error_hint(err, "if it's an argument of the task, put it after --: … -- %s", word);
     else if (nearest != NULL)
-        error_hint(err, "Did you mean --%s? `capsule %s --help` lists the options.", nearest, r->command);
+        error_hint(err, "did you mean --%s? `capsule %s --help` lists the options", nearest, r->command);
     else
-        error_hint(err, "`capsule %s --help` lists the options.", r->command);
+        error_hint(err, "`capsule %s --help` lists the options", r->command);
     return OPTION_BAD;
 }
 
@@ -62,7 +62,7 @@ static int take_value(struct option_reader *r, const struct option *option, cons
         const char *next = r->at < r->argc ? r->argv[r->at] : NULL;
         if (next == NULL || strncmp(next, "--", 2) == 0) {
             error_set(err, ERROR_INVALID, "option --%s needs a value", option->name);
-            error_hint(err, "Write --%s %s, or --%s=%s if it starts with dashes.", option->name, option->value,
+            error_hint(err, "write --%s %s, or --%s=%s if it starts with dashes", option->name, option->value,
                        option->name, option->value);
             return OPTION_BAD;
         }
@@ -103,7 +103,7 @@ int option_next(struct option_reader *r, const char **ret_value, struct error *e
 
 int option_refuse_operand(const struct option_reader *r, const char *operand, struct error *err) {
     error_set(err, ERROR_INVALID, "unexpected argument '%s'", operand);
-    error_hint(err, "`capsule %s --help` shows how it is called.", r->command);
+    error_hint(err, "`capsule %s --help` shows how it is called", r->command);
     return OPTION_BAD;
 }
 

@@ -75,7 +75,7 @@ int run_arguments_from_file(const char *path, struct run_arguments *ret, struct 
     if (type != JSON_ARRAY && type != JSON_OBJECT) {
         error_hint(
             err,
-            "An array holds positional arguments: [\"a\", 2]; an object keyword arguments: {\"name\": \"a\"}.");
+            "an array holds positional arguments: [\"a\", 2]; an object keyword arguments: {\"name\": \"a\"}");
         return ERROR_INVALID;
     }
     char *text = buffer_take(&b);

@@ -126,9 +126,9 @@ static const char *hint_for(const char *type) {
     static const struct {
         const char *type, *hint;
     } hints[] = {
-        {"out_of_fuel", "Give the task more: @task(compute=\"HIGH\"), or an exact number of fuel units."},
-        {"out_of_memory", "Give the task more: @task(ram=\"1GB\"), at most 4GiB."},
-        {"timeout", "Give it more time: @task(timeout=\"5m\"), or --timeout for the whole run."},
+        {"out_of_fuel", "give the task more: @task(compute=\"HIGH\"), or an exact amount of fuel"},
+        {"out_of_memory", "give the task more: @task(ram=\"1GB\"), at most 4GiB"},
+        {"timeout", "give it more time: @task(timeout=\"5m\"), or --timeout for the whole run"},
     };
     for (size_t i = 0; type != NULL && i < sizeof hints / sizeof hints[0]; i++)
         if (strcmp(type, hints[i].type) == 0)

@@ -91,7 +91,7 @@ def test_args_file_that_is_no_good(capsule, program, tmp_path, content, message)
     result = capsule("run", program(ECHO), "--args-file", "args.json")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith(f"error: args.json: {message}")
-    assert "hint: An array holds positional arguments" in result.stderr
+    assert "hint: an array holds positional arguments" in result.stderr
 
 
 def test_args_file_that_is_missing(capsule, program):
@@ -116,7 +116,7 @@ def test_argument_that_is_not_utf8(capsule, program):
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        (["--verbos", "main.py"], "unknown option --verbos", "Did you mean --verbose?"),
+        (["--verbos", "main.py"], "unknown option --verbos", "did you mean --verbose?"),
         (["main.py", "--verbos"], "unknown option --verbos", "put it after --: … -- --verbos"),
         (["main.py", "-x"], "unknown option -x", "put it after --: … -- -x"),
         (["--run-id", "a", "main.py"], "unknown option --run-id", "capsule run --help"),
