@@ -1,9 +1,12 @@
 /* What an application image was made from, so that it's made again exactly when that changed.
  *
- * While a module is imported, the sandbox reports each file it read, each folder it listed and each path it looked for in vain, as
- * guest paths below a mount. They are written to the index entry with size, mtime (ns), inode and a content digest (file), a
- * digest of the names that the guest could see (folder), or "absent". To check: stat each one; only where the stat differs is the
- * content or listing digested again. */
+ * While a module is imported, the sandbox reports each file it read, each folder it listed and each path it looked for in vain.
+ * They are written to the index entry with size, mtime (ns), ctime, inode and a content digest (file), a digest of the names that
+ * matter to an import (folder: folders and *.py, no dot names, no __pycache__), or "absent". To check: stat each one; only where the
+ * stat differs is the content or listing digested again.
+ *
+ * What is recorded must be what the guest saw, so a dependency is looked at twice: when it's reported (call dependencies_add before
+ * the guest reads) and when the list is sealed. If it may have changed in between, the record is one that never matches. */
 #ifndef APP_DEPENDENCIES_H
 #define APP_DEPENDENCIES_H
 
@@ -18,17 +21,17 @@ struct dependencies;
 
 struct dependencies *dependencies_new(void);
 void dependencies_free(struct dependencies *d);
-/* host: absolute path. Repeats are ignored (a FILE or FOLDER overrides an earlier ABSENT). */
+/* host: absolute path. Repeats are ignored (a FILE or FOLDER overrides an earlier ABSENT). ERROR_LIMIT beyond 100,000. */
 int dependencies_add(struct dependencies *d, enum dependency_kind kind, const char *host, struct error *err);
-/* Fills in stats and digests from the file system as it is now. A file that changed while it was being imported (its mtime is
- * later than `started_ns`, wall clock, minus 10 ms) is digested but given no trusted stat, so the next check digests it again. */
+/* Fills in digests from the file system as it is now. A timestamp within 10 ms of `started_ns` (wall clock, when the import
+ * began) or of the report can't be told from a later one: such a file gets no trusted stat, so the next check digests it again. */
 int dependencies_seal(struct dependencies *d, uint64_t started_ns, struct error *err);
 /* Appends a JSON array. */
 int dependencies_write(const struct dependencies *d, struct buffer *to);
-/* True when nothing changed. *ret_touched: some stats differ though contents don't, so that rewriting the entry (dependencies
- * re-read by dependencies_read + seal) makes the next check cheap. */
-/* Adds the kinds and paths of such an array, without what was sealed. */
-int dependencies_read(struct dependencies *d, const json_value *array);
+/* True when nothing changed. *ret_touched: some stats differ though contents don't, so that rewriting the entry (dependencies_read,
+ * then dependencies_seal, then dependencies_write) makes the next check cheap. */
 bool dependencies_unchanged(const json_value *array, bool *ret_touched);
+/* The recorded list with its digests, to be sealed anew; what no longer has its digest then is recorded as never matching. */
+int dependencies_read(const json_value *array, struct dependencies **ret, struct error *err);
 
 #endif

@@ -18,17 +18,19 @@ struct project {
 };
 
 /* file: as the user gave it, relative to the working directory, or NULL: [workflow] entrypoint of the nearest capsule.toml
- * above the working directory. ERROR_PROJECT, each with its own message and hint: no such file, a folder, unreadable, unknown
+ * above the working directory. A capsule.toml of another user, who is neither root nor the owner of what is run, is refused. ERROR_PROJECT, each with its own message and hint: no such file, a folder, unreadable, unknown
  * extension, no capsule.toml or no entrypoint in it, …  */
 int project_open(const char *file, struct project *ret, struct error *err);
 void project_done(struct project *p);
 
-/* The value of an environment variable for tasks: the process's environment first, then `.env` of the project root
- * (KEY=VALUE lines, `export `, # comments, single and double quotes with \n \t \" \\ in double ones; no expansion).
- * Returns 1 and *ret (malloc'd) if it exists, 0 if not, negative on a malformed or unreadable .env. */
+/* Environment variables for tasks: the process's environment first, then `.env` of the project root (KEY=VALUE lines, `export `,
+ * # comments, single and double quotes, which may span lines, with \n \r \t \" \\ \$ in double ones; no expansion; a later line
+ * wins). */
 struct dotenv;
-int dotenv_read(const struct project *p, struct dotenv **ret, struct error *err); /* a missing file is an empty one */
-const char *dotenv_get(const struct dotenv *d, const char *name);                  /* NULL if absent */
+/* A missing file is an empty one; a malformed or unreadable one is ERROR_PROJECT (".env:3: …"). */
+int dotenv_read(const struct project *p, struct dotenv **ret, struct error *err);
+/* NULL if neither place has it. d may be NULL: the process's environment only. */
+const char *dotenv_get(const struct dotenv *d, const char *name);
 void dotenv_free(struct dotenv *d);
 
 #endif
