@@ -48,12 +48,17 @@ deps: ## prepare what the C parts stand on
 guests: deps ## build the interpreters that run inside the sandbox
 	@for recipe in guest/*/build.sh; do "$$recipe" build/lib/capsule; done
 
+# One build at a time per tree: two makes must not configure and compile into the same folder.
+define build_c
+	@exec 9>build/$(1).lock; flock 9; \
+	cmake --preset $(1) $(CMAKE_OPTIONS) >build/$(1).log 2>&1 || { cat build/$(1).log; exit 1; }; \
+	cmake --build --preset $(1) -- -j $(JOBS) --quiet
+endef
+
 .PHONY: program
 program: deps ## build the C parts only
-	@cmake --preset release $(CMAKE_OPTIONS) >build/cmake.log || { cat build/cmake.log; exit 1; }
-	@cmake --build --preset release -- -j $(JOBS) --quiet
+	$(call build_c,release)
 
 .PHONY: debug asan tsan
 debug asan tsan: deps ## build the C parts under build/cmake/NAME with extra checks
-	@cmake --preset $@ $(CMAKE_OPTIONS) >build/cmake.log || { cat build/cmake.log; exit 1; }
-	@cmake --build --preset $@ -- -j $(JOBS) --quiet
+	$(call build_c,$@)

@@ -58,10 +58,13 @@ recipe tools build_tools "file:$here/python-tools.txt" "text:$(/usr/bin/python3 
 tools=$result
 
 mkdir -p "$(dirname "$1")"
-cat >"$1.new" <<EOF
+new=$(mktemp "$1.XXXXXX")
+chmod 644 "$new"
+cat >"$new" <<EOF
 # Written by deps/build.sh.
 set(CAPSULE_RUST "$rust")
 set(CAPSULE_YYJSON "$yyjson")
 set(CAPSULE_TOOLS "$tools")
 EOF
-if cmp -s "$1.new" "$1"; then rm "$1.new"; else mv "$1.new" "$1"; fi
+# An unchanged file keeps its time, or CMake would configure again.
+if cmp -s "$new" "$1"; then rm "$new"; else mv "$new" "$1"; fi

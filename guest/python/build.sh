@@ -169,21 +169,23 @@ seal() {
     find "$1" -type f -exec chmod a-w {} +
 }
 
-# Puts the stages together under a temporary name. Hard links: nothing is copied, nothing can go stale.
+# link_or_copy FROM… FOLDER: hard links where the cache is on the same file system. Files there are read-only, so
+# nobody changes them through the link.
+link_or_copy() {
+    cp -al "$@" 2>/dev/null || cp -a --remove-destination "$@"
+}
+
+# Puts the stages together, aside and then by renaming: others may be running from the folder.
 assemble() {
     local target=$1 json=$2 new=$1.new
-    rm -rf "$new"
+    rm -rf "$new" "$target.old"
     mkdir -p "$new/lib"
-    local from
-    for from in "$link/core.wasm" "$link/memory.bin"; do
-        cp -al "$from" "$new/" 2>/dev/null || cp -a "$from" "$new/"
-    done
-    for from in "$stdlib/lib/python3.13" ${package:+"$package/lib/site"}; do
-        cp -al "$from" "$new/lib/" 2>/dev/null || cp -a "$from" "$new/lib/"
-    done
+    link_or_copy "$link/core.wasm" "$link/memory.bin" "$new/"
+    link_or_copy "$stdlib/lib/python3.13" ${package:+"$package/lib/site"} "$new/lib/"
     printf '%s\n' "$json" >"$new/guest.json"
-    rm -rf "$target"
+    [ ! -e "$target" ] || mv -T "$target" "$target.old"
     mv -T "$new" "$target"
+    rm -rf "$target.old"
 }
 
 recipe_open_cache
@@ -227,4 +229,9 @@ fi
 digest=$(cat "$link/.digest" "$stdlib/.digest" ${package:+"$package/.digest"} | sha256sum | cut -c1-64)
 json=$(printf '{"name": "python", "version": "%s", "digest": "%s"}' "$version" "$digest")
 target=$1/python
-[ "$(cat "$target/guest.json" 2>/dev/null)" = "$json" ] || assemble "$target" "$json"
+if [ "$(cat "$target/guest.json" 2>/dev/null)" != "$json" ]; then
+    mkdir -p "$1"
+    exec 9>"$1/.python.lock"
+    flock 9
+    assemble "$target" "$json"
+fi
