@@ -1,0 +1,140 @@
+"""What the documentation shows, done word for word.
+
+A block of Python or TOML whose first line is a comment with a file name is saved under that name. A block of `console`
+holds commands after "$ " and what they print on both streams; "…" stands for anything. Blocks are worked through in
+order; every "## " section begins in an empty folder. Other languages: `sh` blocks hold what only the build runs.
+"""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ["README.md", "docs/guide.md", "docs/reference/errors.md", "docs/reference/manifest.md"]
+BUILD_COMMANDS = {"make", "build/capsule run examples/hello/hello.py"}
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def sections(page):
+    text = (ROOT / page).read_text()
+    return [part for part in re.split(r"^(?=## )", text, flags=re.MULTILINE) if FENCE.search(part)]
+
+
+def title(section):
+    return section.splitlines()[0].lstrip("# ")
+
+
+CASES = [(page, section) for page in PAGES for section in sections(page)]
+
+
+@pytest.fixture
+def shell(capsule_bin, capsule_env, tmp_path):
+    """Runs a command line as a reader would, with `capsule` on the path."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "capsule").symlink_to(capsule_bin)
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    env = {
+        **capsule_env,
+        "PATH": f"{tools}:{capsule_env['PATH']}",
+        "PYTHONPATH": str(ROOT / "sdk/python"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "CAPSULE_GUESTS": capsule_env.get("CAPSULE_GUESTS", str(capsule_bin.parent / "lib/capsule")),
+    }
+    script = "exec 2>&1\n"
+
+    def run(command, last_code):
+        done = subprocess.run(
+            ["sh", "-c", f"{script}(exit {last_code})\n{command}"],
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=120,
+        )
+        return done.stdout, done.returncode
+
+    return folder, run
+
+
+def pattern_of(expected):
+    return re.compile(".*".join(map(re.escape, expected.split("…"))), re.DOTALL)
+
+
+def check_console(body, run):
+    code = 0
+    for step in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
+        command, _, expected = step.partition("\n")
+        printed, code = run(command, code)
+        assert pattern_of(expected).fullmatch(printed), f"$ {command}\n{printed}\nexpected:\n{expected}"
+
+
+@pytest.mark.parametrize(("page", "section"), CASES, ids=[f"{Path(p).stem}: {title(s)}" for p, s in CASES])
+def test_section(page, section, shell):
+    folder, run = shell
+    for language, body in FENCE.findall(section):
+        if language == "console":
+            check_console(body, run)
+        elif language == "sh":
+            assert set(body.splitlines()) <= BUILD_COMMANDS, "a test should run this"
+        else:
+            name = re.match(r"# ([\w/.-]+\.(?:py|toml))\n", body)
+            assert name, f"the block has no file name:\n{body}"
+            path = folder / name[1]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(body)
+
+
+def pages():
+    return [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
+
+
+def test_links_lead_somewhere():
+    for page in pages():
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            if "://" in target:
+                continue
+            path, _, anchor = target.partition("#")
+            file = (page.parent / path).resolve() if path else page
+            assert file.exists(), f"{page.name}: {target}"
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+                assert anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}, target
+
+
+def test_command_line_reference_is_complete(capsule):
+    text = (ROOT / "docs/reference/cli.md").read_text()
+    for command in ("run", "doctor", "cache prune", "version"):
+        assert f"## capsule {command}" in text
+        for option in re.findall(r"--[a-z-]+", capsule(*command.split(), "--help").stdout.partition("Options:")[2]):
+            assert f"`{option}" in text, f"{option} of {command}"
+
+
+def test_manifest_reference_is_what_the_program_takes(capsule, tmp_path):
+    """The example on the page is read without an error."""
+    text = (ROOT / "docs/reference/manifest.md").read_text()
+    (block,) = [body for language, body in FENCE.findall(text) if language == "toml"]
+    (tmp_path / "capsule.toml").write_text(block)
+    (tmp_path / "main.py").write_text("from capsule import task\n@task(allowed_files=[])\ndef main(): return 'read'\n")
+    result = capsule("run", env={"API_KEY": "x"})
+    assert (result.returncode, result.stdout) == (0, "read\n"), result.stderr
+
+
+def test_error_reference_is_complete():
+    text = (ROOT / "docs/reference/errors.md").read_text()
+    table = (ROOT / "src/run/outcome.h").read_text()
+    names = re.findall(r'^\s*X\(\w+, "(\w+)"', table, re.MULTILINE)
+    assert len(names) >= 10
+    for name in names:
+        assert f"| `{name}` |" in text
+
+
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text().split()) < 700  # two minutes
+    assert os.path.getsize(ROOT / "README.md") < 6000
