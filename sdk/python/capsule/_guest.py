@@ -219,7 +219,6 @@ def call(head: str, body: str) -> str | tuple[bytes, bytes]:
         return _reply(_failure.of_task(e))
 
 
-
 def _walked(result: Any, outer: bool) -> tuple[bytes, bytes]:
     """The reply for a result that isn't plain JSON."""
     try:

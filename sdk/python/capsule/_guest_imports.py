@@ -114,10 +114,10 @@ class Last:
         for folder in sys.path if path is None else path:
             for entry in _names(folder):
                 if entry.startswith(tail + ".") and entry.endswith((".so", ".pyd")):
+                    # no name=: `from package import extension` would take it for a plain missing attribute
                     raise ModuleNotFoundError(
                         f"{name} is a C extension ({entry}), which can't run in a sandbox; "
-                        "use a pure-Python package for it",
-                        name=name,
+                        "use a pure-Python package for it"
                     )
         if name in sys.stdlib_module_names:
             raise ModuleNotFoundError(f"{name!r} is a part of Python that a sandbox doesn't have", name=name)
@@ -175,7 +175,8 @@ def _patch_threads() -> None:
     refuse = _refuse_with(RuntimeError, THREADS)
     thread: Any = _thread
     thread.start_new_thread = thread.start_new = thread.start_joinable_thread = refuse
-    threading._start_joinable_thread = refuse  # type: ignore[attr-defined]
+    for name in ("_start_joinable_thread", "_start_new_thread"):  # the second until Python 3.12
+        setattr(threading, name, refuse)
 
 
 def _patch_socket(socket: Any) -> None:
