@@ -22,15 +22,13 @@
 
 static const char *const FOLDERS[] = {"objects", "index", "tmp", "lock"};
 
-static const char *absolute_variable(const char *name)
-{
+static const char *absolute_variable(const char *name) {
     const char *value = getenv(name);
     return value && value[0] == '/' ? value : NULL;
 }
 
 /* The home folder of the user database, malloc'd, or NULL. */
-static char *database_home(void)
-{
+static char *database_home(void) {
     enum { ENTRY_MAX = 16384 };
     CLEANUP(cleanup_free) char *memory = malloc(ENTRY_MAX);
     struct passwd entry, *found = NULL;
@@ -39,15 +37,14 @@ static char *database_home(void)
     return entry.pw_dir[0] == '/' ? strdup(entry.pw_dir) : NULL;
 }
 
-static int set_folder(const char *base, const char *below, char ret[PATH_LENGTH_MAX], struct error *err)
-{
+static int set_folder(const char *base, const char *below, char ret[PATH_LENGTH_MAX], struct error *err) {
     if (path_normalize(base, below, ret, PATH_LENGTH_MAX) < 0)
-        return error_set(err, ERROR_INVALID, "the path of the cache folder is longer than %d bytes", PATH_LENGTH_MAX);
+        return error_set(err, ERROR_INVALID, "the path of the cache folder is longer than %d bytes",
+                         PATH_LENGTH_MAX);
     return 0;
 }
 
-static int choose_folder(const char *dir, char ret[PATH_LENGTH_MAX], struct error *err)
-{
+static int choose_folder(const char *dir, char ret[PATH_LENGTH_MAX], struct error *err) {
     const char *given = dir ? dir : getenv("CAPSULE_CACHE"), *base;
     if (given && given[0]) {
         char working[PATH_LENGTH_MAX] = "/";
@@ -62,14 +59,14 @@ static int choose_folder(const char *dir, char ret[PATH_LENGTH_MAX], struct erro
     CLEANUP(cleanup_free) char *home = database_home();
     if (home)
         return set_folder(home, ".cache/capsule", ret, err);
-    error_set(err, ERROR_INVALID, "no place for the cache: HOME isn't set and the user database knows no home folder");
+    error_set(err, ERROR_INVALID,
+              "no place for the cache: HOME isn't set and the user database knows no home folder");
     error_hint(err, "set CAPSULE_CACHE to a folder of your own");
     return ERROR_INVALID;
 }
 
 /* mkdir -p, private all along. Failures show when the folder is opened. */
-static void make_folders(const char *dir)
-{
+static void make_folders(const char *dir) {
     char path[PATH_LENGTH_MAX];
     size_t n = strlen(dir);
     memcpy(path, dir, n + 1);
@@ -83,8 +80,7 @@ static void make_folders(const char *dir)
     }
 }
 
-static int open_folder(const char *dir)
-{
+static int open_folder(const char *dir) {
     enum { FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
     int fd = FAULT("cache.open") ? -1 : open(dir, FLAGS);
     if (fd < 0 && errno == ENOENT) {
@@ -95,8 +91,7 @@ static int open_folder(const char *dir)
 }
 
 /* True if the folder holds nothing, or the key that makes it a cache of ours. */
-static bool is_empty_or_ours(int dir_fd)
-{
+static bool is_empty_or_ours(int dir_fd) {
     struct stat st;
     if (fstatat(dir_fd, "key", &st, AT_SYMLINK_NOFOLLOW) == 0)
         return true;
@@ -114,8 +109,7 @@ static bool is_empty_or_ours(int dir_fd)
 }
 
 /* Native code is loaded from here, so nobody else may be able to put any. */
-static int check_folder(int dir_fd, const char *dir, struct error *err)
-{
+static int check_folder(int dir_fd, const char *dir, struct error *err) {
     struct stat st;
     if (FAULT("cache.stat") || fstat(dir_fd, &st))
         return error_errno(err, ERROR_IO, errno, "can't check the cache folder %s", dir);
@@ -136,10 +130,9 @@ static int check_folder(int dir_fd, const char *dir, struct error *err)
 }
 
 /* 0 and the key, or negative if there is none that can be trusted. */
-static int read_key(struct cache *c)
-{
-    CLEANUP(cleanup_close) int fd =
-        FAULT("cache.key") ? -1 : openat(c->dir_fd, "key", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+static int read_key(struct cache *c) {
+    CLEANUP(cleanup_close)
+    int fd = FAULT("cache.key") ? -1 : openat(c->dir_fd, "key", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     struct stat st;
     if (fd < 0 || fstat(fd, &st))
         return ERROR_NOT_FOUND;
@@ -153,8 +146,7 @@ static int read_key(struct cache *c)
 }
 
 /* Under the lock, so that of two processes that start together the second takes the first one's key. */
-static int make_key(struct cache *c)
-{
+static int make_key(struct cache *c) {
     CLEANUP(cleanup_close) int lock = -1, fd = -1;
     if (cache_layout(c) || cache_flock(c, ".key", &lock))
         return ERROR_IO;
@@ -165,26 +157,25 @@ static int make_key(struct cache *c)
         return ERROR_IO;
     random_bytes(c->key, sizeof c->key);
     /* Unlike objects the key is synced: after a power loss it could be all zeros, which anybody can guess. */
-    if (FAULT("cache.key.write") || write(fd, c->key, sizeof c->key) != (ssize_t)sizeof c->key || fchmod(fd, 0400) ||
-        fsync(fd) || FAULT("cache.key.rename") || renameat(c->dir_fd, path, c->dir_fd, "key")) {
+    if (FAULT("cache.key.write") || write(fd, c->key, sizeof c->key) != (ssize_t)sizeof c->key ||
+        fchmod(fd, 0400) || fsync(fd) || FAULT("cache.key.rename") ||
+        renameat(c->dir_fd, path, c->dir_fd, "key")) {
         unlinkat(c->dir_fd, path, 0);
         return ERROR_IO;
     }
     return 0;
 }
 
-static void read_boot_id(struct cache *c)
-{
-    CLEANUP(cleanup_close) int fd =
-        FAULT("cache.boot") ? -1 : open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+static void read_boot_id(struct cache *c) {
+    CLEANUP(cleanup_close)
+    int fd = FAULT("cache.boot") ? -1 : open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? 0 : read(fd, c->boot, sizeof c->boot - 1);
     c->boot[n > 0 ? n : 0] = '\0';
     c->boot[strspn(c->boot, "0123456789abcdef-")] = '\0';
 }
 
 /* Opens c->dir. A folder that can't be had is no error: *c is then a cache without one. */
-static int open_cache(struct cache *c, struct error *err)
-{
+static int open_cache(struct cache *c, struct error *err) {
     CLEANUP(cleanup_close) int fd = open_folder(c->dir);
     if (fd < 0) {
         struct stat st;
@@ -209,8 +200,7 @@ static int open_cache(struct cache *c, struct error *err)
     return 0;
 }
 
-int cache_open(const char *dir, struct cache **ret, struct error *err)
-{
+int cache_open(const char *dir, struct cache **ret, struct error *err) {
     char path[PATH_LENGTH_MAX];
     int status = choose_folder(dir, path, err);
     if (status)
@@ -230,8 +220,7 @@ int cache_open(const char *dir, struct cache **ret, struct error *err)
     return 0;
 }
 
-void cache_close(struct cache *c)
-{
+void cache_close(struct cache *c) {
     if (!c)
         return;
     cleanup_close(&c->dir_fd);
@@ -239,23 +228,19 @@ void cache_close(struct cache *c)
     free(c);
 }
 
-const char *cache_dir(const struct cache *c)
-{
+const char *cache_dir(const struct cache *c) {
     return c->dir;
 }
 
-bool cache_writable(const struct cache *c)
-{
+bool cache_writable(const struct cache *c) {
     return atomic_load_explicit(&c->writable, memory_order_relaxed);
 }
 
-void cache_stop_writing(struct cache *c)
-{
+void cache_stop_writing(struct cache *c) {
     atomic_store_explicit(&c->writable, false, memory_order_relaxed);
 }
 
-bool cache_path(const char *folder, const char *name, const char *suffix, char ret[CACHE_PATH_MAX])
-{
+bool cache_path(const char *folder, const char *name, const char *suffix, char ret[CACHE_PATH_MAX]) {
     static const char ALLOWED[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     size_t n = strlen(name);
     if (n == 0 || n > CACHE_NAME_MAX || name[0] == '.' || strspn(name, ALLOWED) != n)
@@ -266,8 +251,7 @@ bool cache_path(const char *folder, const char *name, const char *suffix, char r
     return true;
 }
 
-int cache_layout(struct cache *c)
-{
+int cache_layout(struct cache *c) {
     for (size_t i = 0; i < sizeof FOLDERS / sizeof FOLDERS[0]; i++)
         if (FAULT("cache.layout") || (mkdirat(c->dir_fd, FOLDERS[i], 0700) && errno != EEXIST))
             return ERROR_IO;
@@ -275,16 +259,14 @@ int cache_layout(struct cache *c)
 }
 
 /* openat for writing, making the folders again if somebody removed them. */
-static int open_new(struct cache *c, const char *path, int flags)
-{
+static int open_new(struct cache *c, const char *path, int flags) {
     int fd = FAULT("cache.create") ? -1 : openat(c->dir_fd, path, flags | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0 && errno == ENOENT && cache_layout(c) == 0)
         fd = openat(c->dir_fd, path, flags | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     return fd;
 }
 
-int cache_temporary(struct cache *c, char ret_path[CACHE_PATH_MAX], int *ret_fd)
-{
+int cache_temporary(struct cache *c, char ret_path[CACHE_PATH_MAX], int *ret_fd) {
     uint64_t unique;
     random_bytes(&unique, sizeof unique);
     snprintf(ret_path, CACHE_PATH_MAX, "tmp/%ld.%016llx", (long)getpid(), (unsigned long long)unique);
@@ -299,8 +281,7 @@ int cache_temporary(struct cache *c, char ret_path[CACHE_PATH_MAX], int *ret_fd)
     return 0;
 }
 
-static int lock_file(int fd)
-{
+static int lock_file(int fd) {
     if (FAULT("cache.flock"))
         return -1;
     int status;
@@ -310,8 +291,7 @@ static int lock_file(int fd)
     return status;
 }
 
-int cache_flock(struct cache *c, const char *name, int *ret_fd)
-{
+int cache_flock(struct cache *c, const char *name, int *ret_fd) {
     char path[CACHE_PATH_MAX];
     snprintf(path, sizeof path, "lock/%s", name);
     for (;;) {
@@ -328,8 +308,7 @@ int cache_flock(struct cache *c, const char *name, int *ret_fd)
     }
 }
 
-int cache_lock(struct cache *c, const char *name, int *ret_fd, struct error *err)
-{
+int cache_lock(struct cache *c, const char *name, int *ret_fd, struct error *err) {
     char path[CACHE_PATH_MAX];
     if (!cache_path("lock", name, "", path))
         return error_set(err, ERROR_INTERNAL, "\"%s\" can't be the name of a cache lock", name);

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE 1
 #include "app/cache_internal.h"
 #include "base/fault.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +16,7 @@
 enum { TRAILER_SIZE = 1 + 2 * DIGEST_SIZE + 1 };
 
 /* The mac's hexadecimal between the two newlines. */
-static void make_trailer(struct cache *c, const char *path, const char *text, size_t n, char ret[TRAILER_SIZE])
-{
+static void make_trailer(struct cache *c, const char *path, const char *text, size_t n, char ret[TRAILER_SIZE]) {
     struct digest_state s;
     uint8_t mac[DIGEST_SIZE];
     char hex[DIGEST_HEX_SIZE];
@@ -31,8 +31,7 @@ static void make_trailer(struct cache *c, const char *path, const char *text, si
 }
 
 /* Reads exactly n bytes and finds the end of the file after them. */
-static bool read_whole(int fd, char *to, size_t n)
-{
+static bool read_whole(int fd, char *to, size_t n) {
     size_t got = 0;
     while (got < n) {
         ssize_t step = FAULT("cache.document.read") ? -1 : read(fd, to + got, n - got);
@@ -45,9 +44,8 @@ static bool read_whole(int fd, char *to, size_t n)
     return true;
 }
 
-int cache_document_read(struct cache *c, const char *folder, const char *name, const char *suffix, struct buffer *ret,
-                        struct stat *ret_stat)
-{
+int cache_document_read(struct cache *c, const char *folder, const char *name, const char *suffix,
+                        struct buffer *ret, struct stat *ret_stat) {
     char path[CACHE_PATH_MAX], trailer[TRAILER_SIZE];
     if (!cache_path(folder, name, suffix, path))
         return ERROR_NOT_FOUND;
@@ -74,23 +72,8 @@ int cache_document_read(struct cache *c, const char *folder, const char *name, c
     return 0;
 }
 
-static bool write_whole(int fd, const char *bytes, size_t n)
-{
-    while (n > 0) {
-        ssize_t step = FAULT("cache.document.write") ? -1 : write(fd, bytes, n);
-        if (step < 0 && errno != EINTR)
-            return false;
-        if (step > 0) {
-            bytes += step;
-            n -= (size_t)step;
-        }
-    }
-    return true;
-}
-
-int cache_document_write(struct cache *c, const char *folder, const char *name, const char *suffix, const char *text,
-                         size_t n)
-{
+int cache_document_write(struct cache *c, const char *folder, const char *name, const char *suffix,
+                         const char *text, size_t n) {
     char path[CACHE_PATH_MAX], temporary[CACHE_PATH_MAX], trailer[TRAILER_SIZE];
     CLEANUP(cleanup_close) int fd = -1;
     if (!cache_path(folder, name, suffix, path) || n > CACHE_DOCUMENT_MAX - TRAILER_SIZE)
@@ -98,7 +81,7 @@ int cache_document_write(struct cache *c, const char *folder, const char *name, 
     if (cache_temporary(c, temporary, &fd))
         return ERROR_IO;
     make_trailer(c, path, text, n, trailer);
-    if (!write_whole(fd, text, n) || !write_whole(fd, trailer, sizeof trailer) || fchmod(fd, 0400) ||
+    if (!file_write(fd, text, n) || !file_write(fd, trailer, sizeof trailer) || fchmod(fd, 0400) ||
         FAULT("cache.document.rename") || renameat(c->dir_fd, temporary, c->dir_fd, path)) {
         int reason = errno;
         unlinkat(c->dir_fd, temporary, 0);
@@ -108,8 +91,7 @@ int cache_document_write(struct cache *c, const char *folder, const char *name, 
     return 0;
 }
 
-int cache_read_index(struct cache *c, const char *name, struct buffer *ret, struct error *err)
-{
+int cache_read_index(struct cache *c, const char *name, struct buffer *ret, struct error *err) {
     int status = c->dir_fd < 0 ? ERROR_NOT_FOUND : cache_document_read(c, "index", name, "", ret, NULL);
     switch (status) {
     case 0:
@@ -121,8 +103,7 @@ int cache_read_index(struct cache *c, const char *name, struct buffer *ret, stru
     }
 }
 
-int cache_write_index(struct cache *c, const char *name, const char *text, size_t n, struct error *err)
-{
+int cache_write_index(struct cache *c, const char *name, const char *text, size_t n, struct error *err) {
     if (!cache_writable(c))
         return 0;
     if (cache_document_write(c, "index", name, "", text, n) == ERROR_INTERNAL)

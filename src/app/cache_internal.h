@@ -31,11 +31,11 @@ int cache_flock(struct cache *c, const char *name, int *ret_fd);
 #define CACHE_OBJECTS_LOCK ".objects"
 
 /* A sealed document. Reading: ERROR_NOT_FOUND when absent or not as written, ERROR_NOMEM. ret_stat may be NULL. */
-int cache_document_read(struct cache *c, const char *folder, const char *name, const char *suffix, struct buffer *ret,
-                        struct stat *ret_stat);
+int cache_document_read(struct cache *c, const char *folder, const char *name, const char *suffix,
+                        struct buffer *ret, struct stat *ret_stat);
 /* Negative, with errno, on failure; nothing is left behind. */
-int cache_document_write(struct cache *c, const char *folder, const char *name, const char *suffix, const char *text,
-                         size_t n);
+int cache_document_write(struct cache *c, const char *folder, const char *name, const char *suffix,
+                         const char *text, size_t n);
 
 /* Checks the object's seal against the open file: 0 if it may be used as it is. Removes nothing. */
 int cache_object_check(struct cache *c, const char *name, int fd);

@@ -35,13 +35,11 @@ struct cache_write {
     char temporary[CACHE_PATH_MAX]; /* "": a memfd */
 };
 
-static uint64_t time_ns(struct timespec t)
-{
+static uint64_t time_ns(struct timespec t) {
     return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-static struct seal identify(const struct cache *c, const struct stat *st)
-{
+static struct seal identify(const struct cache *c, const struct stat *st) {
     struct seal s = {
         .size = (uint64_t)st->st_size,
         .dev = st->st_dev,
@@ -53,14 +51,12 @@ static struct seal identify(const struct cache *c, const struct stat *st)
     return s;
 }
 
-static bool same_identity(const struct seal *a, const struct seal *b)
-{
+static bool same_identity(const struct seal *a, const struct seal *b) {
     return a->size == b->size && a->dev == b->dev && a->ino == b->ino && a->mtime == b->mtime &&
            a->ctime == b->ctime && a->boot[0] && strcmp(a->boot, b->boot) == 0;
 }
 
-static bool parse_seal(const struct buffer *text, struct seal *ret)
-{
+static bool parse_seal(const struct buffer *text, struct seal *ret) {
     CLEANUP(json_cleanup) struct json_document *d = NULL;
     if (json_parse(buffer_text(text), text->size, &d, NULL))
         return false;
@@ -73,8 +69,7 @@ static bool parse_seal(const struct buffer *text, struct seal *ret)
 }
 
 /* *ret_used: when the object was last used. */
-static bool read_seal(struct cache *c, const char *name, struct seal *ret, time_t *ret_used)
-{
+static bool read_seal(struct cache *c, const char *name, struct seal *ret, time_t *ret_used) {
     CLEANUP(buffer_done) struct buffer text = BUFFER_INIT(SEAL_MAX);
     struct stat st;
     if (cache_document_read(c, "objects", name, SEAL_SUFFIX, &text, &st) || !parse_seal(&text, ret))
@@ -84,20 +79,19 @@ static bool read_seal(struct cache *c, const char *name, struct seal *ret, time_
     return true;
 }
 
-static int write_seal(struct cache *c, const char *name, const struct seal *s)
-{
+static int write_seal(struct cache *c, const char *name, const struct seal *s) {
     char text[SEAL_MAX];
-    int n = snprintf(text, sizeof text,
-                     "{\"size\":%llu,\"digest\":\"%s\",\"dev\":%llu,\"ino\":%llu,\"mtime\":%llu,\"ctime\":%llu,"
-                     "\"boot\":\"%s\"}",
-                     (unsigned long long)s->size, s->digest, (unsigned long long)s->dev, (unsigned long long)s->ino,
-                     (unsigned long long)s->mtime, (unsigned long long)s->ctime, s->boot);
+    int n =
+        snprintf(text, sizeof text,
+                 "{\"size\":%llu,\"digest\":\"%s\",\"dev\":%llu,\"ino\":%llu,\"mtime\":%llu,\"ctime\":%llu,"
+                 "\"boot\":\"%s\"}",
+                 (unsigned long long)s->size, s->digest, (unsigned long long)s->dev, (unsigned long long)s->ino,
+                 (unsigned long long)s->mtime, (unsigned long long)s->ctime, s->boot);
     return cache_document_write(c, "objects", name, SEAL_SUFFIX, text, (size_t)n);
 }
 
 /* Keyed digest of the whole file in hexadecimal. */
-static int digest_file(const struct cache *c, int fd, char ret[DIGEST_HEX_SIZE])
-{
+static int digest_file(const struct cache *c, int fd, char ret[DIGEST_HEX_SIZE]) {
     CLEANUP(cleanup_free) char *block = FAULT("cache.digest.memory") ? NULL : malloc(READ_SIZE);
     if (!block)
         return ERROR_NOMEM;
@@ -121,9 +115,9 @@ static int digest_file(const struct cache *c, int fd, char ret[DIGEST_HEX_SIZE])
 }
 
 /* Opens an object as far as it's a plain file. 0, ERROR_NOT_FOUND, or ERROR_IO when the process has no descriptor left. */
-static int open_object(struct cache *c, const char *path, int *ret_fd, struct stat *ret_stat)
-{
-    int fd = FAULT("cache.object.open") ? -1 : openat(c->dir_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+static int open_object(struct cache *c, const char *path, int *ret_fd, struct stat *ret_stat) {
+    int fd =
+        FAULT("cache.object.open") ? -1 : openat(c->dir_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return errno == EMFILE || errno == ENFILE ? ERROR_IO : ERROR_NOT_FOUND;
     if (fstat(fd, ret_stat) || !S_ISREG(ret_stat->st_mode)) {
@@ -134,8 +128,7 @@ static int open_object(struct cache *c, const char *path, int *ret_fd, struct st
     return 0;
 }
 
-static void touch(struct cache *c, const char *name, time_t used)
-{
+static void touch(struct cache *c, const char *name, time_t used) {
     char path[CACHE_PATH_MAX];
     time_t now = (time_t)(clock_wall_ns() / NS_PER_S);
     if (now >= used && now - used < TOUCH_INTERVAL_S)
@@ -144,8 +137,7 @@ static void touch(struct cache *c, const char *name, time_t used)
         utimensat(c->dir_fd, path, NULL, AT_SYMLINK_NOFOLLOW);
 }
 
-int cache_object_check(struct cache *c, const char *name, int fd)
-{
+int cache_object_check(struct cache *c, const char *name, int fd) {
     struct stat st;
     struct seal sealed, found;
     time_t used;
@@ -167,8 +159,7 @@ int cache_object_check(struct cache *c, const char *name, int fd)
     return status;
 }
 
-void cache_object_remove(struct cache *c, const char *name)
-{
+void cache_object_remove(struct cache *c, const char *name) {
     char path[CACHE_PATH_MAX];
     if (cache_path("objects", name, "", path) && unlinkat(c->dir_fd, path, 0) && errno == EISDIR)
         unlinkat(c->dir_fd, path, AT_REMOVEDIR);
@@ -177,8 +168,7 @@ void cache_object_remove(struct cache *c, const char *name)
 }
 
 /* The fast answer failed. Another process may be between rename and seal, so it's asked again under the lock. */
-static int check_again(struct cache *c, const char *name, const char *path, int *ret_fd)
-{
+static int check_again(struct cache *c, const char *name, const char *path, int *ret_fd) {
     CLEANUP(cleanup_close) int lock = -1, fd = -1;
     bool may_remove = cache_writable(c) && cache_flock(c, CACHE_OBJECTS_LOCK, &lock) == 0;
     struct stat st;
@@ -196,8 +186,7 @@ static int check_again(struct cache *c, const char *name, const char *path, int 
     return status;
 }
 
-static bool trusted_at_once(struct cache *c, const char *name, const struct stat *st)
-{
+static bool trusted_at_once(struct cache *c, const char *name, const struct stat *st) {
     struct seal sealed, found = identify(c, st);
     time_t used;
     if (!read_seal(c, name, &sealed, &used) || !same_identity(&sealed, &found))
@@ -207,8 +196,7 @@ static bool trusted_at_once(struct cache *c, const char *name, const struct stat
 }
 
 /* Hands fd over, with a path to it if one is wanted. */
-static int give(int *fd, int *ret_fd, char **ret_path, struct error *err)
-{
+static int give(int *fd, int *ret_fd, char **ret_path, struct error *err) {
     char *path = NULL;
     if (ret_path && (FAULT("cache.path") || asprintf(&path, "/proc/self/fd/%d", *fd) < 0))
         return error_set(err, ERROR_NOMEM, "out of memory in the cache");
@@ -219,8 +207,7 @@ static int give(int *fd, int *ret_fd, char **ret_path, struct error *err)
     return 0;
 }
 
-int cache_take(struct cache *c, const char *name, int *ret_fd, char **ret_path, struct error *err)
-{
+int cache_take(struct cache *c, const char *name, int *ret_fd, char **ret_path, struct error *err) {
     char path[CACHE_PATH_MAX];
     if (!cache_path("objects", name, "", path))
         return error_set(err, ERROR_INTERNAL, "\"%s\" can't be the name of a cached object", name);
@@ -241,8 +228,7 @@ int cache_take(struct cache *c, const char *name, int *ret_fd, char **ret_path, 
     return error_set(err, ERROR_NOT_FOUND, "the cache has no %s", name);
 }
 
-int cache_begin(struct cache *c, struct cache_write **ret, int *ret_fd, struct error *err)
-{
+int cache_begin(struct cache *c, struct cache_write **ret, int *ret_fd, struct error *err) {
     struct cache_write *w = FAULT("cache.write.new") ? NULL : calloc(1, sizeof *w);
     if (!w)
         return error_set(err, ERROR_NOMEM, "out of memory in the cache");
@@ -262,13 +248,11 @@ int cache_begin(struct cache *c, struct cache_write **ret, int *ret_fd, struct e
     return 0;
 }
 
-void cache_write_disposable(struct cache_write *w)
-{
+void cache_write_disposable(struct cache_write *w) {
     w->disposable = true;
 }
 
-void cache_abort(struct cache_write *w)
-{
+void cache_abort(struct cache_write *w) {
     if (!w)
         return;
     if (w->temporary[0])
@@ -278,51 +262,59 @@ void cache_abort(struct cache_write *w)
 }
 
 /* A descriptor of the same file that can't write. */
-static int reopen(int fd)
-{
+static int reopen(int fd) {
     char path[32];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     return FAULT("cache.reopen") ? -1 : open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* Names and seals the finished object. If another process named an equal one meanwhile, *fd becomes that. A failure leaves no
- * name behind, and *fd good. */
-static void keep(struct cache_write *w, const char *name, int *fd)
-{
-    struct cache *c = w->cache;
-    char path[CACHE_PATH_MAX], digest[DIGEST_HEX_SIZE] = "";
-    CLEANUP(cleanup_close) int lock = -1, present = -1;
+/* True if another process put an equal object there meanwhile; *fd becomes that one. Under the lock. */
+static bool take_equal(struct cache *c, const char *name, const char *path, const char *digest, int *fd) {
+    CLEANUP(cleanup_close) int present = -1;
     struct stat st;
     struct seal sealed;
-    if (!cache_path("objects", name, "", path) || (!w->disposable && digest_file(c, w->fd, digest)) ||
-        fchmod(w->fd, 0400) || cache_flock(c, CACHE_OBJECTS_LOCK, &lock))
-        return;
-    if (digest[0] && open_object(c, path, &present, &st) == 0 && trusted_at_once(c, name, &st) &&
-        read_seal(c, name, &sealed, NULL) && strcmp(sealed.digest, digest) == 0) {
-        close(*fd);
-        *fd = present;
-        present = -1;
-        return;
-    }
+    if (!digest[0] || open_object(c, path, &present, &st) || !trusted_at_once(c, name, &st))
+        return false;
+    if (!read_seal(c, name, &sealed, NULL) || strcmp(sealed.digest, digest) != 0)
+        return false;
+    close(*fd);
+    *fd = present;
+    present = -1;
+    return true;
+}
+
+/* Under the lock. False if the name is on the disk without a good seal. */
+static bool name_and_seal(struct cache_write *w, const char *name, const char *path, const char *digest, int fd) {
+    struct cache *c = w->cache;
+    struct stat st;
     /* Whatever else has the name: an old object and its seal, or a folder, which rename would refuse to replace. */
     cache_object_remove(c, name);
     if (FAULT("cache.rename") || renameat(c->dir_fd, w->temporary, c->dir_fd, path)) {
         cache_stop_writing(c);
-        return;
+        return true;
     }
     w->temporary[0] = '\0';
-    if (FAULT("cache.seal.stat") || fstat(*fd, &st)) {
-        cache_object_remove(c, name);
-        return;
-    }
-    sealed = identify(c, &st);
+    if (FAULT("cache.seal.stat") || fstat(fd, &st))
+        return false;
+    struct seal sealed = identify(c, &st);
     memcpy(sealed.digest, digest, sizeof sealed.digest);
-    if (write_seal(c, name, &sealed))
+    return write_seal(c, name, &sealed) == 0;
+}
+
+/* Keeps the finished object under its name if that can be done; *fd is good in any case. */
+static void keep(struct cache_write *w, const char *name, const char *path, int *fd) {
+    struct cache *c = w->cache;
+    char digest[DIGEST_HEX_SIZE] = "";
+    CLEANUP(cleanup_close) int lock = -1;
+    if (!w->disposable && digest_file(c, w->fd, digest))
+        return;
+    if (fchmod(w->fd, 0400) || cache_flock(c, CACHE_OBJECTS_LOCK, &lock))
+        return;
+    if (!take_equal(c, name, path, digest, fd) && !name_and_seal(w, name, path, digest, *fd))
         cache_object_remove(c, name);
 }
 
-int cache_commit(struct cache_write *w, const char *name, int *ret_fd, char **ret_path, struct error *err)
-{
+int cache_commit(struct cache_write *w, const char *name, int *ret_fd, char **ret_path, struct error *err) {
     char path[CACHE_PATH_MAX];
     int status = 0;
     CLEANUP(cleanup_close) int fd = -1;
@@ -331,7 +323,7 @@ int cache_commit(struct cache_write *w, const char *name, int *ret_fd, char **re
     else if ((fd = reopen(w->fd)) < 0)
         status = error_errno(err, ERROR_IO, errno, "can't open the finished object %s for reading", name);
     else if (w->temporary[0])
-        keep(w, name, &fd);
+        keep(w, name, path, &fd);
     else /* refused while the writer has it mapped, which is his affair */
         fcntl(w->fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
     if (status == 0)

@@ -33,19 +33,16 @@ struct object_list {
     size_t n, capacity;
 };
 
-static void object_list_done(struct object_list *l)
-{
+static void object_list_done(struct object_list *l) {
     free(l->items);
 }
 
-static void close_listing(DIR **listing)
-{
+static void close_listing(DIR **listing) {
     if (*listing)
         closedir(*listing);
 }
 
-static DIR *open_listing(struct cache *c, const char *folder)
-{
+static DIR *open_listing(struct cache *c, const char *folder) {
     int fd = FAULT("cache.list") ? -1 : openat(c->dir_fd, folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     DIR *listing = fd < 0 ? NULL : fdopendir(fd);
     if (!listing)
@@ -53,8 +50,7 @@ static DIR *open_listing(struct cache *c, const char *folder)
     return listing;
 }
 
-static const char *next_name(DIR *listing)
-{
+static const char *next_name(DIR *listing) {
     struct dirent *entry;
     do {
         entry = readdir(listing);
@@ -62,12 +58,10 @@ static const char *next_name(DIR *listing)
     return entry ? entry->d_name : NULL;
 }
 
-static int add_object(struct object_list *l, const struct object *o)
-{
+static int add_object(struct object_list *l, const struct object *o) {
     if (l->n == l->capacity) {
         size_t capacity = l->capacity ? l->capacity * 2 : 64;
-        struct object *items =
-            FAULT("cache.list.memory") ? NULL : reallocarray(l->items, capacity, sizeof *items);
+        struct object *items = FAULT("cache.list.memory") ? NULL : reallocarray(l->items, capacity, sizeof *items);
         if (!items)
             return ERROR_NOMEM;
         l->items = items;
@@ -78,8 +72,7 @@ static int add_object(struct object_list *l, const struct object *o)
 }
 
 /* Fills in sizes and times. False for what isn't an object: a seal, something that went away. */
-static bool describe_object(struct cache *c, const char *name, struct object *ret)
-{
+static bool describe_object(struct cache *c, const char *name, struct object *ret) {
     char path[CACHE_PATH_MAX];
     struct stat st, seal;
     size_t n = strlen(name);
@@ -93,8 +86,7 @@ static bool describe_object(struct cache *c, const char *name, struct object *re
     return true;
 }
 
-static int list_objects(struct cache *c, struct object_list *ret, struct error *err)
-{
+static int list_objects(struct cache *c, struct object_list *ret, struct error *err) {
     CLEANUP(close_listing) DIR *listing = open_listing(c, "objects");
     if (!listing)
         return errno == ENOENT ? 0 : error_errno(err, ERROR_IO, errno, "can't list the cache %s", c->dir);
@@ -107,16 +99,14 @@ static int list_objects(struct cache *c, struct object_list *ret, struct error *
     return 0;
 }
 
-static int by_use(const void *a, const void *b)
-{
+static int by_use(const void *a, const void *b) {
     const struct object *x = a, *y = b;
     if (x->sealed != y->sealed)
         return x->sealed ? 1 : -1;
     return (x->used > y->used) - (x->used < y->used);
 }
 
-static void drop_objects(struct cache *c, struct object_list *l, uint64_t max_bytes, struct cache_usage *usage)
-{
+static void drop_objects(struct cache *c, struct object_list *l, uint64_t max_bytes, struct cache_usage *usage) {
     /* qsort's argument may not be NULL, even for nothing. */
     if (l->n > 0)
         qsort(l->items, l->n, sizeof *l->items, by_use);
@@ -136,8 +126,7 @@ static void drop_objects(struct cache *c, struct object_list *l, uint64_t max_by
 }
 
 /* Seals whose object is gone. */
-static void drop_seals(struct cache *c)
-{
+static void drop_seals(struct cache *c) {
     CLEANUP(close_listing) DIR *listing = open_listing(c, "objects");
     const char *name;
     while (listing && (name = next_name(listing))) {
@@ -153,8 +142,7 @@ static void drop_seals(struct cache *c)
 }
 
 /* True unless the index is as written and names no object that's missing. */
-static bool index_is_useless(struct cache *c, const char *name)
-{
+static bool index_is_useless(struct cache *c, const char *name) {
     CLEANUP(buffer_done) struct buffer text = BUFFER_INIT(CACHE_DOCUMENT_MAX);
     CLEANUP(json_cleanup) struct json_document *d = NULL;
     int status = cache_document_read(c, "index", name, "", &text, NULL);
@@ -169,8 +157,7 @@ static bool index_is_useless(struct cache *c, const char *name)
     return !cache_path("objects", object, "", path) || faccessat(c->dir_fd, path, F_OK, AT_SYMLINK_NOFOLLOW);
 }
 
-static void drop_indexes(struct cache *c)
-{
+static void drop_indexes(struct cache *c) {
     CLEANUP(close_listing) DIR *listing = open_listing(c, "index");
     const char *name;
     while (listing && (name = next_name(listing)))
@@ -180,8 +167,7 @@ static void drop_indexes(struct cache *c)
 
 /* A file in tmp/ is its writer's as long as he lives: he holds its lock. The process id speaks for those on file systems without
  * locks, and age against an id that was given to another process. */
-static bool is_abandoned(int folder, const char *name)
-{
+static bool is_abandoned(int folder, const char *name) {
     CLEANUP(cleanup_close) int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     struct stat st;
     if (fd < 0 || fstat(fd, &st))
@@ -193,8 +179,7 @@ static bool is_abandoned(int folder, const char *name)
     return dead || (time_t)(clock_wall_ns() / NS_PER_S) - st.st_mtim.tv_sec > STALE_AFTER_S;
 }
 
-static void drop_temporaries(struct cache *c)
-{
+static void drop_temporaries(struct cache *c) {
     CLEANUP(close_listing) DIR *listing = open_listing(c, "tmp");
     const char *name;
     while (listing && (name = next_name(listing)))
@@ -203,8 +188,7 @@ static void drop_temporaries(struct cache *c)
 }
 
 /* cache_flock copes with a lock file that is removed under it. */
-static void drop_locks(struct cache *c)
-{
+static void drop_locks(struct cache *c) {
     CLEANUP(close_listing) DIR *listing = open_listing(c, "lock");
     const char *name;
     while (listing && (name = next_name(listing))) {
@@ -214,8 +198,7 @@ static void drop_locks(struct cache *c)
     }
 }
 
-int cache_prune(struct cache *c, uint64_t max_bytes, struct cache_usage *ret, struct error *err)
-{
+int cache_prune(struct cache *c, uint64_t max_bytes, struct cache_usage *ret, struct error *err) {
     struct cache_usage usage = {0};
     CLEANUP(object_list_done) struct object_list objects = {0};
     CLEANUP(cleanup_close) int lock = -1;
@@ -237,8 +220,7 @@ int cache_prune(struct cache *c, uint64_t max_bytes, struct cache_usage *ret, st
     return 0;
 }
 
-int cache_measure(struct cache *c, struct cache_usage *ret, struct error *err)
-{
+int cache_measure(struct cache *c, struct cache_usage *ret, struct error *err) {
     struct cache_usage usage = {0};
     CLEANUP(object_list_done) struct object_list objects = {0};
     int status = c->dir_fd < 0 ? 0 : list_objects(c, &objects, err);

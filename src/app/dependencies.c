@@ -37,11 +37,11 @@ struct dependency {
     char *path;
     enum dependency_kind kind;
     struct stamp stamp;
-    uint64_t added_ns;             /* when stamp was taken, for comparison with it; 0: long ago */
-    char digest[DIGEST_HEX_SIZE];  /* "": not known */
-    bool early;                    /* digest was taken before the guest read: it must still be right at the end */
-    bool denied;                   /* DEPENDENCY_ABSENT only for the guest */
-    bool never;                    /* can't be vouched for */
+    uint64_t added_ns;            /* when stamp was taken, for comparison with it; 0: long ago */
+    char digest[DIGEST_HEX_SIZE]; /* "": not known */
+    bool early;                   /* digest was taken before the guest read: it must still be right at the end */
+    bool denied;                  /* DEPENDENCY_ABSENT only for the guest */
+    bool never;                   /* can't be vouched for */
 };
 
 struct dependencies {
@@ -51,13 +51,11 @@ struct dependencies {
     size_t table_size;
 };
 
-static uint64_t time_ns(struct timespec t)
-{
+static uint64_t time_ns(struct timespec t) {
     return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-static struct stamp stamp_of(const struct stat *st)
-{
+static struct stamp stamp_of(const struct stat *st) {
     return (struct stamp){
         .size = (uint64_t)st->st_size,
         .mtime = time_ns(st->st_mtim),
@@ -67,22 +65,19 @@ static struct stamp stamp_of(const struct stat *st)
     };
 }
 
-static struct stamp take_stamp(const char *path)
-{
+static struct stamp take_stamp(const char *path) {
     struct stat st;
     if (FAULT("dependencies.stat") || stat(path, &st))
         return (struct stamp){0};
     return stamp_of(&st);
 }
 
-static bool same_stamp(const struct stamp *a, const struct stamp *b)
-{
+static bool same_stamp(const struct stamp *a, const struct stamp *b) {
     return a->size == b->size && a->mtime == b->mtime && a->ctime == b->ctime && a->inode == b->inode &&
            a->type == b->type;
 }
 
-static int digest_open_file(int fd, char ret[DIGEST_HEX_SIZE])
-{
+static int digest_open_file(int fd, char ret[DIGEST_HEX_SIZE]) {
     CLEANUP(cleanup_free) char *block = malloc(READ_SIZE);
     if (!block)
         return ERROR_NOMEM;
@@ -104,22 +99,19 @@ static int digest_open_file(int fd, char ret[DIGEST_HEX_SIZE])
     return 0;
 }
 
-static bool is_folder(DIR *listing, const struct dirent *entry)
-{
+static bool is_folder(DIR *listing, const struct dirent *entry) {
     struct stat st;
     if (entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN)
         return entry->d_type == DT_DIR;
     return fstatat(dirfd(listing), entry->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
 }
 
-static int by_text(const void *a, const void *b)
-{
+static int by_text(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* The names that can be imported, each with a NUL, folders with a slash before it. */
-static int list_names(DIR *listing, struct buffer *ret, size_t *ret_n)
-{
+static int list_names(DIR *listing, struct buffer *ret, size_t *ret_n) {
     const struct dirent *entry;
     size_t n = 0;
     while ((entry = readdir(listing))) {
@@ -138,8 +130,7 @@ static int list_names(DIR *listing, struct buffer *ret, size_t *ret_n)
 }
 
 /* Over the sorted names: the order in a folder means nothing. Closes fd. */
-static int digest_open_folder(int fd, char ret[DIGEST_HEX_SIZE])
-{
+static int digest_open_folder(int fd, char ret[DIGEST_HEX_SIZE]) {
     DIR *listing = FAULT("dependencies.list") ? NULL : fdopendir(fd);
     if (!listing) {
         close(fd);
@@ -167,10 +158,10 @@ static int digest_open_folder(int fd, char ret[DIGEST_HEX_SIZE])
 }
 
 /* Of the content or listing; *ret_stamp is taken from the open file, before its content is read. */
-static int digest_path(enum dependency_kind kind, const char *path, char ret[DIGEST_HEX_SIZE], struct stamp *ret_stamp)
-{
-    CLEANUP(cleanup_close) int fd =
-        FAULT("dependencies.open") ? -1 : open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+static int digest_path(enum dependency_kind kind, const char *path, char ret[DIGEST_HEX_SIZE],
+                       struct stamp *ret_stamp) {
+    CLEANUP(cleanup_close)
+    int fd = FAULT("dependencies.open") ? -1 : open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     struct stat st;
     if (fd < 0 || fstat(fd, &st))
         return ERROR_IO;
@@ -182,13 +173,11 @@ static int digest_path(enum dependency_kind kind, const char *path, char ret[DIG
     return digest_open_folder(folder, ret);
 }
 
-struct dependencies *dependencies_new(void)
-{
+struct dependencies *dependencies_new(void) {
     return FAULT("dependencies.new") ? NULL : calloc(1, sizeof(struct dependencies));
 }
 
-void dependencies_free(struct dependencies *d)
-{
+void dependencies_free(struct dependencies *d) {
     if (!d)
         return;
     for (size_t i = 0; i < d->n; i++)
@@ -199,8 +188,7 @@ void dependencies_free(struct dependencies *d)
 }
 
 /* FNV-1a. */
-static size_t hash(const char *text)
-{
+static size_t hash(const char *text) {
     uint64_t h = UINT64_C(0xcbf29ce484222325);
     for (; *text; text++)
         h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
@@ -208,8 +196,7 @@ static size_t hash(const char *text)
 }
 
 /* The place in the table of path, or the free one where it would be. */
-static size_t find_place(const struct dependencies *d, const char *path)
-{
+static size_t find_place(const struct dependencies *d, const char *path) {
     size_t mask = d->table_size - 1, i = hash(path) & mask;
     while (d->table[i] && strcmp(d->items[d->table[i] - 1].path, path) != 0)
         i = (i + 1) & mask;
@@ -217,13 +204,11 @@ static size_t find_place(const struct dependencies *d, const char *path)
 }
 
 /* Makes room for one more; the table stays at most half full. */
-static int reserve(struct dependencies *d)
-{
+static int reserve(struct dependencies *d) {
     if (d->n < d->capacity)
         return 0;
     size_t capacity = d->capacity ? d->capacity * 2 : 64;
-    struct dependency *items =
-        FAULT("dependencies.grow") ? NULL : reallocarray(d->items, capacity, sizeof *items);
+    struct dependency *items = FAULT("dependencies.grow") ? NULL : reallocarray(d->items, capacity, sizeof *items);
     if (!items)
         return ERROR_NOMEM;
     d->items = items;
@@ -240,8 +225,7 @@ static int reserve(struct dependencies *d)
 }
 
 /* Returns the new entry or, with *ret_new false, the one that path has already; NULL on failure, described in err. */
-static struct dependency *enter(struct dependencies *d, const char *path, bool *ret_new, struct error *err)
-{
+static struct dependency *enter(struct dependencies *d, const char *path, bool *ret_new, struct error *err) {
     if (d->n == DEPENDENCIES_MAX) {
         error_set(err, ERROR_LIMIT, "an import touched more than %d files and folders", DEPENDENCIES_MAX);
         return NULL;
@@ -264,8 +248,7 @@ static struct dependency *enter(struct dependencies *d, const char *path, bool *
     return item;
 }
 
-int dependencies_add(struct dependencies *d, enum dependency_kind kind, const char *host, struct error *err)
-{
+int dependencies_add(struct dependencies *d, enum dependency_kind kind, const char *host, struct error *err) {
     bool is_new;
     struct dependency *item = enter(d, host, &is_new, err);
     if (!item)
@@ -290,8 +273,7 @@ int dependencies_add(struct dependencies *d, enum dependency_kind kind, const ch
     return 0;
 }
 
-static void seal(struct dependency *item, uint64_t started_ns)
-{
+static void seal(struct dependency *item, uint64_t started_ns) {
     struct stamp now = {0};
     char digest[DIGEST_HEX_SIZE] = "";
     if (item->kind == DEPENDENCY_ABSENT) {
@@ -309,16 +291,14 @@ static void seal(struct dependency *item, uint64_t started_ns)
     memcpy(item->digest, digest, sizeof digest);
 }
 
-int dependencies_seal(struct dependencies *d, uint64_t started_ns, struct error *err)
-{
+int dependencies_seal(struct dependencies *d, uint64_t started_ns, struct error *err) {
     (void)err; /* what can't be read is recorded as such */
     for (size_t i = 0; i < d->n; i++)
         seal(&d->items[i], started_ns);
     return 0;
 }
 
-static int write_one(const struct dependency *item, struct buffer *to)
-{
+static int write_one(const struct dependency *item, struct buffer *to) {
     int status = buffer_puts(to, item->kind == DEPENDENCY_FILE     ? "[\"f\","
                                  : item->kind == DEPENDENCY_FOLDER ? "[\"d\","
                                                                    : "[\"a\",");
@@ -327,12 +307,14 @@ static int write_one(const struct dependency *item, struct buffer *to)
     if (status == 0 && (item->kind != DEPENDENCY_ABSENT || item->denied || item->never))
         status = buffer_printf(to, ",%llu,%llu,%llu,%llu,\"%s\"", (unsigned long long)item->stamp.size,
                                (unsigned long long)item->stamp.mtime, (unsigned long long)item->stamp.ctime,
-                               (unsigned long long)item->stamp.inode, item->never ? "" : item->denied ? DENIED : item->digest);
+                               (unsigned long long)item->stamp.inode,
+                               item->never    ? ""
+                               : item->denied ? DENIED
+                                              : item->digest);
     return status ? status : buffer_putc(to, ']');
 }
 
-int dependencies_write(const struct dependencies *d, struct buffer *to)
-{
+int dependencies_write(const struct dependencies *d, struct buffer *to) {
     int status = buffer_putc(to, '[');
     for (size_t i = 0; i < d->n && status == 0; i++) {
         if (i > 0)
@@ -350,8 +332,7 @@ struct record {
     struct stamp stamp;        /* without type */
 };
 
-static bool read_record(const json_value *v, struct record *ret)
-{
+static bool read_record(const json_value *v, struct record *ret) {
     size_t cursor = 0;
     const char *kind = json_text(json_each(v, &cursor), "");
     ret->path = json_text(json_each(v, &cursor), NULL);
@@ -369,13 +350,11 @@ static bool read_record(const json_value *v, struct record *ret)
     return true;
 }
 
-static bool type_fits(enum dependency_kind kind, mode_t type)
-{
+static bool type_fits(enum dependency_kind kind, mode_t type) {
     return kind == DEPENDENCY_ABSENT || type == (kind == DEPENDENCY_FILE ? S_IFREG : S_IFDIR);
 }
 
-static bool is_unchanged(const struct record *r, bool *touched)
-{
+static bool is_unchanged(const struct record *r, bool *touched) {
     struct stat st;
     bool there = stat(r->path, &st) == 0;
     if (!there || !r->digest)
@@ -390,15 +369,14 @@ static bool is_unchanged(const struct record *r, bool *touched)
         return false;
     char digest[DIGEST_HEX_SIZE];
     /* Another size is another content; a folder's size says nothing. */
-    if ((r->kind == DEPENDENCY_FILE && now.size != r->stamp.size) ||
-        digest_path(r->kind, r->path, digest, &now) || strcmp(digest, r->digest) != 0)
+    if ((r->kind == DEPENDENCY_FILE && now.size != r->stamp.size) || digest_path(r->kind, r->path, digest, &now) ||
+        strcmp(digest, r->digest) != 0)
         return false;
     *touched = true;
     return true;
 }
 
-bool dependencies_unchanged(const json_value *array, bool *ret_touched)
-{
+bool dependencies_unchanged(const json_value *array, bool *ret_touched) {
     bool touched = false;
     const json_value *v;
     if (json_type(array) != JSON_ARRAY)
@@ -412,12 +390,11 @@ bool dependencies_unchanged(const json_value *array, bool *ret_touched)
     return true;
 }
 
-static int enter_record(struct dependencies *d, const struct record *r, struct error *err)
-{
+static int enter_record(struct dependencies *d, const struct record *r) {
     bool is_new;
-    struct dependency *item = enter(d, r->path, &is_new, err);
+    struct dependency *item = enter(d, r->path, &is_new, NULL);
     if (!item)
-        return err ? err->code : ERROR_NOMEM;
+        return ERROR_NOMEM;
     *item = (struct dependency){.path = item->path, .kind = r->kind, .added_ns = clock_wall_ns()};
     size_t n = r->digest ? strlen(r->digest) : 0;
     if (r->kind == DEPENDENCY_ABSENT) {
@@ -433,21 +410,13 @@ static int enter_record(struct dependencies *d, const struct record *r, struct e
     return 0;
 }
 
-int dependencies_read(const json_value *array, struct dependencies **ret, struct error *err)
-{
-    struct dependencies *d = dependencies_new();
-    if (!d)
-        return error_set(err, ERROR_NOMEM, "out of memory while reading an image's dependencies");
+int dependencies_read(struct dependencies *d, const json_value *array) {
     const json_value *v;
     for (size_t cursor = 0; (v = json_each(array, &cursor));) {
         struct record r;
-        int status = read_record(v, &r) ? enter_record(d, &r, err)
-                                        : error_set(err, ERROR_CORRUPT, "an image's dependencies can't be read");
-        if (status) {
-            dependencies_free(d);
+        int status = read_record(v, &r) ? enter_record(d, &r) : ERROR_CORRUPT;
+        if (status)
             return status;
-        }
     }
-    *ret = d;
     return 0;
 }

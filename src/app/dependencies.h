@@ -31,7 +31,8 @@ int dependencies_write(const struct dependencies *d, struct buffer *to);
 /* True when nothing changed. *ret_touched: some stats differ though contents don't, so that rewriting the entry (dependencies_read,
  * then dependencies_seal, then dependencies_write) makes the next check cheap. */
 bool dependencies_unchanged(const json_value *array, bool *ret_touched);
-/* The recorded list with its digests, to be sealed anew; what no longer has its digest then is recorded as never matching. */
-int dependencies_read(const json_value *array, struct dependencies **ret, struct error *err);
+/* Enters a recorded list with its digests into d, to be sealed anew; what no longer has its digest then is recorded as never
+ * matching. ERROR_CORRUPT or ERROR_NOMEM. */
+int dependencies_read(struct dependencies *d, const json_value *array);
 
 #endif

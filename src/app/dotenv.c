@@ -5,6 +5,7 @@
 #include "app/project.h"
 #include "base/buffer.h"
 #include "base/fault.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,27 +25,23 @@ struct reader {
     unsigned line;
 };
 
-static int malformed(unsigned line, const char *what, struct error *err)
-{
+static int malformed(unsigned line, const char *what, struct error *err) {
     error_set(err, ERROR_PROJECT, ".env:%u: %s", line, what);
     error_hint(err, "write NAME=value; put values that have spaces or # into double quotes");
     return ERROR_PROJECT;
 }
 
-static void skip_blanks(struct reader *r)
-{
+static void skip_blanks(struct reader *r) {
     while (*r->p == ' ' || *r->p == '\t' || *r->p == '\r')
         r->p++;
 }
 
 /* A name as a shell would take it, or one with "." or "-", which other tools write; tasks just can't ask for those. */
-static size_t name_length(const char *p)
-{
+static size_t name_length(const char *p) {
     return strspn(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");
 }
 
-static char unescape(char c)
-{
+static char unescape(char c) {
     switch (c) {
     case 'n':
         return '\n';
@@ -62,8 +59,7 @@ static char unescape(char c)
 }
 
 /* After the opening quote, up to and with the closing one. */
-static int read_quoted(struct reader *r, char quote, struct buffer *value, struct error *err)
-{
+static int read_quoted(struct reader *r, char quote, struct buffer *value, struct error *err) {
     unsigned first = r->line;
     for (; *r->p != quote; r->p++) {
         if (r->p >= r->end)
@@ -82,8 +78,7 @@ static int read_quoted(struct reader *r, char quote, struct buffer *value, struc
 }
 
 /* Up to the end of the line or a comment, without the blanks before it. */
-static int read_plain(struct reader *r, struct buffer *value, struct error *err)
-{
+static int read_plain(struct reader *r, struct buffer *value, struct error *err) {
     const char *start = r->p, *end = start;
     for (; *r->p != '\n' && r->p < r->end; r->p++) {
         bool blank = *r->p == ' ' || *r->p == '\t' || *r->p == '\r';
@@ -99,8 +94,7 @@ static int read_plain(struct reader *r, struct buffer *value, struct error *err)
     return 0;
 }
 
-static int read_value(struct reader *r, struct buffer *value, struct error *err)
-{
+static int read_value(struct reader *r, struct buffer *value, struct error *err) {
     skip_blanks(r);
     if (*r->p != '"' && *r->p != '\'')
         return read_plain(r, value, err);
@@ -114,8 +108,7 @@ static int read_value(struct reader *r, struct buffer *value, struct error *err)
     return *r->p == '\n' || r->p >= r->end ? 0 : malformed(r->line, "there's text after the closing quote", err);
 }
 
-static int add(struct dotenv *d, const char *name, size_t n, const struct buffer *value, struct error *err)
-{
+static int add(struct dotenv *d, const char *name, size_t n, const struct buffer *value, struct error *err) {
     CLEANUP(cleanup_free) char *copy = strndup(name, n);
     if (!copy || string_list_add(&d->names, copy) || string_list_add(&d->values, buffer_text(value)))
         return error_set(err, ERROR_NOMEM, "out of memory while reading .env");
@@ -123,8 +116,7 @@ static int add(struct dotenv *d, const char *name, size_t n, const struct buffer
 }
 
 /* One line: blank, a comment or NAME=VALUE. */
-static int read_line(struct reader *r, struct dotenv *d, struct error *err)
-{
+static int read_line(struct reader *r, struct dotenv *d, struct error *err) {
     skip_blanks(r);
     if (strncmp(r->p, "export", 6) == 0 && (r->p[6] == ' ' || r->p[6] == '\t')) {
         r->p += 6;
@@ -146,8 +138,7 @@ static int read_line(struct reader *r, struct dotenv *d, struct error *err)
     return status ? status : add(d, name, n, &value, err);
 }
 
-static int parse(const struct buffer *text, struct dotenv *d, struct error *err)
-{
+static int parse(const struct buffer *text, struct dotenv *d, struct error *err) {
     struct reader r = {.p = buffer_text(text), .line = 1};
     r.end = r.p + text->size;
     if (memchr(r.p, '\0', text->size))
@@ -166,10 +157,9 @@ static int parse(const struct buffer *text, struct dotenv *d, struct error *err)
 }
 
 /* 1 if there is such a file, 0 if not. */
-static int read_text(int root_fd, struct buffer *ret, struct error *err)
-{
-    CLEANUP(cleanup_close) int fd =
-        FAULT("dotenv.open") ? -1 : openat(root_fd, ".env", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+static int read_text(int root_fd, struct buffer *ret, struct error *err) {
+    CLEANUP(cleanup_close)
+    int fd = FAULT("dotenv.open") ? -1 : openat(root_fd, ".env", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     struct stat st;
     if (fd < 0 && errno == ENOENT)
         return 0;
@@ -177,26 +167,16 @@ static int read_text(int root_fd, struct buffer *ret, struct error *err)
         return error_errno(err, ERROR_PROJECT, errno, "can't read .env");
     if (!S_ISREG(st.st_mode))
         return S_ISDIR(st.st_mode) ? 0 : error_set(err, ERROR_PROJECT, ".env isn't a regular file");
-    for (;;) {
-        char *to = buffer_reserve(ret, 4096);
-        if (!to)
-            return ret->size + 4096 > ret->max ? error_set(err, ERROR_PROJECT, ".env is longer than 1 MiB")
-                                               : error_set(err, ERROR_NOMEM, "out of memory while reading .env");
-        ssize_t n = FAULT("dotenv.read") ? -1 : read(fd, to, 4096);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(err, ERROR_PROJECT, errno, "can't read .env");
-        to[n] = '\0';
-        if (n == 0)
-            return 1;
-        ret->size += (size_t)n;
-    }
+    int status = file_read(fd, ret);
+    if (status == ERROR_IO)
+        return error_errno(err, ERROR_PROJECT, errno, "can't read .env");
+    if (status == ERROR_LIMIT)
+        return error_set(err, ERROR_PROJECT, ".env is longer than 1 MiB");
+    return status ? error_set(err, ERROR_NOMEM, "out of memory while reading .env") : 1;
 }
 
-int dotenv_read(const struct project *p, struct dotenv **ret, struct error *err)
-{
-    CLEANUP(buffer_done) struct buffer text = BUFFER_INIT(DOTENV_MAX + 4096);
+int dotenv_read(const struct project *p, struct dotenv **ret, struct error *err) {
+    CLEANUP(buffer_done) struct buffer text = BUFFER_INIT(DOTENV_MAX);
     struct dotenv *d = FAULT("dotenv.new") ? NULL : calloc(1, sizeof *d);
     if (!d)
         return error_set(err, ERROR_NOMEM, "out of memory while reading .env");
@@ -211,8 +191,7 @@ int dotenv_read(const struct project *p, struct dotenv **ret, struct error *err)
     return 0;
 }
 
-const char *dotenv_get(const struct dotenv *d, const char *name)
-{
+const char *dotenv_get(const struct dotenv *d, const char *name) {
     const char *value = getenv(name);
     for (size_t i = d ? d->names.n : 0; i > 0 && !value; i--)
         if (strcmp(d->names.items[i - 1], name) == 0)
@@ -220,8 +199,7 @@ const char *dotenv_get(const struct dotenv *d, const char *name)
     return value;
 }
 
-void dotenv_free(struct dotenv *d)
-{
+void dotenv_free(struct dotenv *d) {
     if (!d)
         return;
     string_list_done(&d->names);

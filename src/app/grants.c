@@ -5,9 +5,9 @@
 #define _GNU_SOURCE 1
 #include "app/grants.h"
 
-#include "app/show.h"
 #include "base/fault.h"
 #include "base/path.h"
+#include "base/show.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -15,8 +15,7 @@
 #include <string.h>
 
 /* How far above the project a cleaned relative path starts; *ret_rest is what follows the "..". */
-static size_t count_ups(const char *path, const char **ret_rest)
-{
+static size_t count_ups(const char *path, const char **ret_rest) {
     size_t ups = 0;
     while (path[0] == '.' && path[1] == '.' && (path[2] == '/' || path[2] == '\0')) {
         ups++;
@@ -26,49 +25,43 @@ static size_t count_ups(const char *path, const char **ret_rest)
     return ups;
 }
 
-/* Normalises below an imaginary root that's deep enough for every ".." in the text to be seen. */
-static int clean_relative(const char *text, char ret[PATH_LENGTH_MAX])
-{
-    size_t depth = 0, ups = 0, n = 0;
-    for (const char *p = text; *p;) {
+/* How far text climbs above where it starts. */
+static size_t count_climbs(const char *text) {
+    size_t depth = 0, climbs = 0;
+    for (const char *p = text; *p; p += strspn(p, "/")) {
         size_t length = strcspn(p, "/");
-        if (length == 2 && p[0] == '.' && p[1] == '.') {
-            if (depth > 0) {
-                depth--;
-                while (n > 0 && ret[--n] != '/') {
-                }
-            } else {
-                ups++;
-            }
-        } else if (length > 0 && !(length == 1 && p[0] == '.')) {
-            if (length + 1 >= PATH_LENGTH_MAX - n)
-                return ERROR_LIMIT;
-            if (n > 0)
-                ret[n++] = '/';
-            memcpy(ret + n, p, length);
-            n += length;
+        bool up = length == 2 && p[0] == '.' && p[1] == '.', here = length == 0 || (length == 1 && p[0] == '.');
+        climbs += up && depth == 0;
+        if (up)
+            depth -= depth > 0;
+        else if (!here)
             depth++;
-        }
         p += length;
-        p += strspn(p, "/");
     }
-    size_t front = 3 * ups;
-    if (front + n + 2 > PATH_LENGTH_MAX)
+    return climbs;
+}
+
+static int clean_relative(const char *text, char ret[PATH_LENGTH_MAX]) {
+    char below[PATH_LENGTH_MAX]; /* what's left when the climbs are taken away */
+    size_t climbs = count_climbs(text);
+    int n = path_normalize("/", text, below, sizeof below);
+    if (n < 0 || 3 * climbs + (size_t)n >= PATH_LENGTH_MAX)
         return ERROR_LIMIT;
-    memmove(ret + front, ret, n);
-    for (size_t i = 0; i < ups; i++)
-        memcpy(ret + 3 * i, "../", 3);
-    n += front;
-    if (n > 0 && ret[n - 1] == '/')
-        n--;
-    if (n == 0)
-        ret[n++] = '.';
-    ret[n] = '\0';
+    char *to = ret;
+    for (size_t i = 0; i < climbs; i++, to += 3)
+        memcpy(to, "../", 3);
+    memcpy(to, below + 1, (size_t)n);
+    if (n > 1)
+        return 0;
+    /* Nothing but climbs, or not even those: without a slash at the end. */
+    if (climbs > 0)
+        to[-1] = '\0';
+    else
+        memcpy(ret, ".", 2);
     return 0;
 }
 
-int grant_path_clean(const char *text, char **ret, struct error *err)
-{
+int grant_path_clean(const char *text, char **ret, struct error *err) {
     char path[PATH_LENGTH_MAX];
     if (text[0] == '\0')
         return error_set(err, ERROR_INVALID, "a path is empty");
@@ -79,7 +72,8 @@ int grant_path_clean(const char *text, char **ret, struct error *err)
     }
     int status = text[0] == '/' ? path_normalize("/", text, path, sizeof path) : clean_relative(text, path);
     if (status < 0)
-        return error_set(err, ERROR_INVALID, "a path is longer than %d bytes: \"%s\"", PATH_LENGTH_MAX, show(text).text);
+        return error_set(err, ERROR_INVALID, "a path is longer than %d bytes: \"%s\"", PATH_LENGTH_MAX,
+                         show(text).text);
     char *copy = FAULT("grant.path") ? NULL : strdup(path);
     if (!copy)
         return error_set(err, ERROR_NOMEM, "out of memory while reading a path");
@@ -87,8 +81,7 @@ int grant_path_clean(const char *text, char **ret, struct error *err)
     return 0;
 }
 
-bool grant_path_includes(const char *folder, const char *path)
-{
+bool grant_path_includes(const char *folder, const char *path) {
     if (folder[0] == '/' || path[0] == '/')
         return folder[0] == '/' && path[0] == '/' && path_below(path, folder) != NULL;
     const char *folder_rest, *path_rest;
@@ -99,20 +92,17 @@ bool grant_path_includes(const char *folder, const char *path)
     return folder_ups == path_ups && path_below(path_rest, folder_rest) != NULL;
 }
 
-bool grant_path_is_outside(const char *path)
-{
+bool grant_path_is_outside(const char *path) {
     const char *rest;
     return path[0] == '/' || count_ups(path, &rest) > 0;
 }
 
-static bool is_letter_or_digit(char c)
-{
+static bool is_letter_or_digit(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
 /* Labels of letters, digits, "-" and "_" between dots. */
-static bool is_name(const char *text)
-{
+static bool is_name(const char *text) {
     size_t n = strlen(text);
     if (n == 0 || n > HOST_NAME_MAX_LENGTH)
         return false;
@@ -133,8 +123,7 @@ static bool is_name(const char *text)
 
 /* Resolvers take "127.1" and "0x7f.1" for addresses too; here an address has one spelling. A name whose last label begins
  * with a digit is an address or nothing. */
-static bool is_name_or_address(const char *text)
-{
+static bool is_name_or_address(const char *text) {
     if (!is_name(text))
         return false;
     const char *dot = strrchr(text, '.'), *last = dot ? dot + 1 : text;
@@ -145,8 +134,7 @@ static bool is_name_or_address(const char *text)
 }
 
 /* ":port" or nothing. 0 if there is none, negative if it's malformed. */
-static int read_port(const char *text)
-{
+static int read_port(const char *text) {
     if (text[0] == '\0')
         return 0;
     size_t digits = text[0] == ':' ? strspn(text + 1, "0123456789") : 0;
@@ -156,8 +144,7 @@ static int read_port(const char *text)
     return port > 65535 ? -1 : (int)port;
 }
 
-static int refuse_host(const char *text, const char *why, const char *hint, struct error *err)
-{
+static int refuse_host(const char *text, const char *why, const char *hint, struct error *err) {
     error_set(err, ERROR_INVALID, "\"%s\" isn't a host: %s", show(text).text, why);
     error_hint(err, "%s", hint);
     return ERROR_INVALID;
@@ -167,8 +154,7 @@ static const char HOST_HINT[] =
     "write \"api.example.com\", \"*.example.com\", \"127.0.0.1:8080\" or \"[::1]:8080\"";
 
 /* "[v6]" and what may follow. */
-static int clean_v6(const char *text, char ret[HOST_TEXT_MAX], struct error *err)
-{
+static int clean_v6(const char *text, char ret[HOST_TEXT_MAX], struct error *err) {
     const char *end = strchr(text, ']');
     char inside[INET6_ADDRSTRLEN];
     size_t n = end ? (size_t)(end - text) - 1 : 0;
@@ -190,8 +176,7 @@ static int clean_v6(const char *text, char ret[HOST_TEXT_MAX], struct error *err
 }
 
 /* What people write in place of a host, each with its own answer. */
-static int refuse_lookalikes(const char *text, struct error *err)
-{
+static int refuse_lookalikes(const char *text, struct error *err) {
     struct in6_addr address;
     if (strstr(text, "://"))
         return refuse_host(text, "it has a scheme", "leave out what's before \"://\" and after the host", err);
@@ -208,8 +193,7 @@ static int refuse_lookalikes(const char *text, struct error *err)
     return 0;
 }
 
-int grant_host_clean(const char *text, char ret[HOST_TEXT_MAX], struct error *err)
-{
+int grant_host_clean(const char *text, char ret[HOST_TEXT_MAX], struct error *err) {
     int status = refuse_lookalikes(text, err);
     if (status)
         return status;
@@ -238,14 +222,12 @@ int grant_host_clean(const char *text, char ret[HOST_TEXT_MAX], struct error *er
 }
 
 /* Where ":port" begins in a cleaned host, or its end. */
-static size_t port_offset(const char *host)
-{
+static size_t port_offset(const char *host) {
     const char *bracket = strchr(host, ']');
     return bracket ? (size_t)(bracket + 1 - host) : strcspn(host, ":");
 }
 
-bool grant_host_includes(const char *limit, const char *host)
-{
+bool grant_host_includes(const char *limit, const char *host) {
     size_t limit_n = port_offset(limit), host_n = port_offset(host);
     /* A port isn't only narrower: it also opens private addresses. So it must be the same, or absent on both sides. */
     if (strcmp(limit + limit_n, host + host_n) != 0)
@@ -259,8 +241,7 @@ bool grant_host_includes(const char *limit, const char *host)
     return host_n > suffix && memcmp(host + host_n - suffix, limit + 1, suffix) == 0;
 }
 
-int grant_variable_check(const char *name, struct error *err)
-{
+int grant_variable_check(const char *name, struct error *err) {
     static const char FIRST[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
     size_t n = strlen(name);
     bool valid = n > 0 && n <= 256 && strchr(FIRST, name[0]) != NULL;
@@ -276,8 +257,7 @@ int grant_variable_check(const char *name, struct error *err)
     return ERROR_INVALID;
 }
 
-int file_grants_add(struct file_grant **grants, size_t *n, const char *host, bool writable)
-{
+int file_grants_add(struct file_grant **grants, size_t *n, const char *host, bool writable) {
     struct file_grant *more = FAULT("grant.files") ? NULL : reallocarray(*grants, *n + 1, sizeof **grants);
     if (!more)
         return ERROR_NOMEM;
@@ -289,8 +269,7 @@ int file_grants_add(struct file_grant **grants, size_t *n, const char *host, boo
     return 0;
 }
 
-void file_grants_free(struct file_grant *grants, size_t n)
-{
+void file_grants_free(struct file_grant *grants, size_t n) {
     for (size_t i = 0; i < n; i++)
         free(grants[i].host);
     free(grants);

@@ -6,10 +6,11 @@
 #include "app/manifest.h"
 
 #include "app/grants.h"
-#include "app/show.h"
 #include "base/buffer.h"
 #include "base/fault.h"
+#include "base/file.h"
 #include "base/path.h"
+#include "base/show.h"
 #include "base/suggest.h"
 
 #include <capsule_toml.h>
@@ -35,9 +36,8 @@ struct table {
     read_key *read;
 };
 
-static int misplaced(const struct place *at, const char *kind, const char *name, const char *const *known, size_t n,
-                     struct error *err)
-{
+static int misplaced(const struct place *at, const char *kind, const char *name, const char *const *known,
+                     size_t n, struct error *err) {
     if (at->table)
         error_set(err, ERROR_PROJECT, "%s:%llu: unknown %s \"%s\" in [%s]", at->file, (unsigned long long)at->line,
                   kind, show(name).text, at->table);
@@ -50,14 +50,12 @@ static int misplaced(const struct place *at, const char *kind, const char *name,
     return ERROR_PROJECT;
 }
 
-static int wrong(const struct place *at, const char *what, struct error *err)
-{
+static int wrong(const struct place *at, const char *what, struct error *err) {
     return error_set(err, ERROR_PROJECT, "%s:%llu: [%s] %s: %s", at->file, (unsigned long long)at->line, at->table,
                      show(at->key).text, what);
 }
 
-static int read_workflow(struct manifest *m, const struct place *at, const json_value *value, struct error *err)
-{
+static int read_workflow(struct manifest *m, const struct place *at, const json_value *value, struct error *err) {
     static const char *const KEYS[] = {"name", "version", "entrypoint"};
     char **fields[] = {&m->name, &m->version, &m->entrypoint};
     size_t i = 0;
@@ -72,8 +70,9 @@ static int read_workflow(struct manifest *m, const struct place *at, const json_
     if (fields[i] == &m->entrypoint) {
         int status = grant_path_clean(text, &copy, err);
         if (status)
-            return error_set(err, status == ERROR_NOMEM ? status : ERROR_PROJECT, "%s:%llu: [workflow] entrypoint: %s",
-                             at->file, (unsigned long long)at->line, err ? err->message : "");
+            return error_set(err, status == ERROR_NOMEM ? status : ERROR_PROJECT,
+                             "%s:%llu: [workflow] entrypoint: %s", at->file, (unsigned long long)at->line,
+                             err ? err->message : "");
         if (grant_path_is_outside(copy))
             return wrong(at, "expected a file below the folder of capsule.toml", err);
     } else {
@@ -86,9 +85,8 @@ static int read_workflow(struct manifest *m, const struct place *at, const json_
     return 0;
 }
 
-static int read_option(struct task_options *o, enum option_place place, const struct place *at, const json_value *value,
-                       struct error *err)
-{
+static int read_option(struct task_options *o, enum option_place place, const struct place *at,
+                       const json_value *value, struct error *err) {
     int status = task_options_set(o, place, at->key, value, err);
     if (status == 0 || status == ERROR_NOMEM)
         return status;
@@ -107,18 +105,15 @@ static int read_option(struct task_options *o, enum option_place place, const st
     return ERROR_PROJECT;
 }
 
-static int read_defaults(struct manifest *m, const struct place *at, const json_value *value, struct error *err)
-{
+static int read_defaults(struct manifest *m, const struct place *at, const json_value *value, struct error *err) {
     return read_option(&m->defaults, OPTIONS_DEFAULTS, at, value, err);
 }
 
-static int read_limits(struct manifest *m, const struct place *at, const json_value *value, struct error *err)
-{
+static int read_limits(struct manifest *m, const struct place *at, const json_value *value, struct error *err) {
     return read_option(&m->limits, OPTIONS_LIMITS, at, value, err);
 }
 
-static int add_python_path(struct manifest *m, const struct place *at, const json_value *item, struct error *err)
-{
+static int add_python_path(struct manifest *m, const struct place *at, const json_value *item, struct error *err) {
     const char *text = json_text(item, NULL);
     CLEANUP(cleanup_free) char *path = NULL;
     if (!text || grant_path_clean(text, &path, NULL))
@@ -130,8 +125,7 @@ static int add_python_path(struct manifest *m, const struct place *at, const jso
                : 0;
 }
 
-static int read_python(struct manifest *m, const struct place *at, const json_value *value, struct error *err)
-{
+static int read_python(struct manifest *m, const struct place *at, const json_value *value, struct error *err) {
     static const char *const KEYS[] = {"paths", "packages"};
     if (strcmp(at->key, "packages") == 0) {
         int status = wrong(at, "packages aren't installed from here", err);
@@ -158,15 +152,13 @@ static const char *const TABLE_NAMES[] = {"workflow", "tasks", "limits", "python
 enum { N_TABLES = sizeof TABLES / sizeof TABLES[0] };
 _Static_assert(sizeof TABLE_NAMES / sizeof TABLE_NAMES[0] == N_TABLES, "one name per table");
 
-static void read_line(const json_value *member, struct place *at)
-{
+static void read_line(const json_value *member, struct place *at) {
     if (!json_u64(json_get(member, "line"), &at->line))
         at->line = 0;
 }
 
 static int read_table(struct manifest *m, const struct table *table, struct place *at, const json_value *members,
-                      struct error *err)
-{
+                      struct error *err) {
     const json_value *member;
     at->table = table->name;
     for (size_t cursor = 0; (member = json_next(members, &cursor, &at->key));) {
@@ -179,8 +171,7 @@ static int read_table(struct manifest *m, const struct table *table, struct plac
     return 0;
 }
 
-static int read_root(struct manifest *m, struct place *at, const json_value *root, struct error *err)
-{
+static int read_root(struct manifest *m, struct place *at, const json_value *root, struct error *err) {
     const json_value *member;
     const char *key;
     for (size_t cursor = 0; (member = json_next(root, &cursor, &key));) {
@@ -206,33 +197,22 @@ static int read_root(struct manifest *m, struct place *at, const json_value *roo
     return 0;
 }
 
-static int read_text(const char *path, struct buffer *ret, struct error *err)
-{
+static int read_text(const char *path, struct buffer *ret, struct error *err) {
     CLEANUP(cleanup_close) int fd = FAULT("manifest.open") ? -1 : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     struct stat st;
     if (fd < 0 || fstat(fd, &st))
         return error_errno(err, ERROR_PROJECT, errno, "can't read %s", path);
     if (!S_ISREG(st.st_mode))
         return error_set(err, ERROR_PROJECT, "%s isn't a file", path);
-    if (st.st_size > MANIFEST_MAX)
+    int status = file_read(fd, ret);
+    if (status == ERROR_IO)
+        return error_errno(err, ERROR_PROJECT, errno, "can't read %s", path);
+    if (status == ERROR_LIMIT)
         return error_set(err, ERROR_PROJECT, "%s is longer than 1 MiB", path);
-    for (;;) {
-        char *to = buffer_reserve(ret, 4096);
-        ssize_t n = !to ? 0 : FAULT("manifest.read") ? -1 : read(fd, to, 4096);
-        if (!to)
-            return error_set(err, ERROR_NOMEM, "out of memory while reading %s", path);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(err, ERROR_PROJECT, errno, "can't read %s", path);
-        if (n == 0)
-            return 0;
-        ret->size += (size_t)n;
-    }
+    return status ? error_set(err, ERROR_NOMEM, "out of memory while reading %s", path) : 0;
 }
 
-static int parse(const char *text, size_t n, const char *file, struct json_document **ret, struct error *err)
-{
+static int parse(const char *text, size_t n, const char *file, struct json_document **ret, struct error *err) {
     char *json = NULL, message[512] = "";
     size_t json_n = 0;
     uint32_t line = 0;
@@ -245,10 +225,9 @@ static int parse(const char *text, size_t n, const char *file, struct json_docum
     return status;
 }
 
-int manifest_read(const char *path, struct manifest *ret, struct error *err)
-{
+int manifest_read(const char *path, struct manifest *ret, struct error *err) {
     CLEANUP(manifest_done) struct manifest m = {0};
-    CLEANUP(buffer_done) struct buffer text = BUFFER_INIT(MANIFEST_MAX + 8192);
+    CLEANUP(buffer_done) struct buffer text = BUFFER_INIT(MANIFEST_MAX);
     CLEANUP(json_cleanup) struct json_document *d = NULL;
     struct place at = {.file = path_base(path)};
     int status = read_text(path, &text, err);
@@ -266,8 +245,7 @@ int manifest_read(const char *path, struct manifest *ret, struct error *err)
     return 0;
 }
 
-void manifest_done(struct manifest *m)
-{
+void manifest_done(struct manifest *m) {
     free(m->path);
     free(m->name);
     free(m->version);

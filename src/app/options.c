@@ -5,17 +5,17 @@
 #define _GNU_SOURCE 1
 #include "app/grants.h"
 #include "app/policy.h"
-#include "app/show.h"
+#include "base/show.h"
 #include "base/suggest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef int set_option(struct task_options *o, enum option_place place, const json_value *value, struct error *err);
+typedef int set_option(struct task_options *o, enum option_place place, const json_value *value,
+                       struct error *err);
 
-static int expected(struct error *err, const char *what, const char *hint)
-{
+static int expected(struct error *err, const char *what, const char *hint) {
     error_set(err, ERROR_INVALID, "%s", what);
     if (hint)
         error_hint(err, "%s", hint);
@@ -23,8 +23,7 @@ static int expected(struct error *err, const char *what, const char *hint)
 }
 
 /* The text of a number or string for the parsers of grammar.c, NULL for anything else. */
-static const char *scalar_text(const json_value *value, struct buffer *number)
-{
+static const char *scalar_text(const json_value *value, struct buffer *number) {
     if (json_type(value) == JSON_STRING)
         return json_text(value, NULL);
     if (json_type(value) != JSON_NUMBER || json_write(value, number))
@@ -32,8 +31,8 @@ static const char *scalar_text(const json_value *value, struct buffer *number)
     return buffer_text(number);
 }
 
-static int set_compute(struct task_options *o, enum option_place place, const json_value *value, struct error *err)
-{
+static int set_compute(struct task_options *o, enum option_place place, const json_value *value,
+                       struct error *err) {
     (void)place;
     CLEANUP(buffer_done) struct buffer number = BUFFER_INIT(512);
     const char *text = scalar_text(value, &number);
@@ -45,8 +44,7 @@ static int set_compute(struct task_options *o, enum option_place place, const js
     return status;
 }
 
-static int set_ram(struct task_options *o, enum option_place place, const json_value *value, struct error *err)
-{
+static int set_ram(struct task_options *o, enum option_place place, const json_value *value, struct error *err) {
     CLEANUP(buffer_done) struct buffer number = BUFFER_INIT(512);
     const char *text = scalar_text(value, &number);
     uint64_t bytes;
@@ -66,8 +64,8 @@ static int set_ram(struct task_options *o, enum option_place place, const json_v
     return 0;
 }
 
-static int set_timeout(struct task_options *o, enum option_place place, const json_value *value, struct error *err)
-{
+static int set_timeout(struct task_options *o, enum option_place place, const json_value *value,
+                       struct error *err) {
     (void)place;
     const char *text = json_text(value, NULL);
     if (!text)
@@ -78,8 +76,8 @@ static int set_timeout(struct task_options *o, enum option_place place, const js
     return status;
 }
 
-static int set_retries(struct task_options *o, enum option_place place, const json_value *value, struct error *err)
-{
+static int set_retries(struct task_options *o, enum option_place place, const json_value *value,
+                       struct error *err) {
     (void)place;
     int64_t n;
     if (!json_i64(value, &n) || n < 0 || n > POLICY_RETRIES_MAX)
@@ -89,8 +87,8 @@ static int set_retries(struct task_options *o, enum option_place place, const js
     return 0;
 }
 
-static int set_idempotent(struct task_options *o, enum option_place place, const json_value *value, struct error *err)
-{
+static int set_idempotent(struct task_options *o, enum option_place place, const json_value *value,
+                          struct error *err) {
     (void)place;
     if (json_type(value) != JSON_BOOL)
         return expected(err, "expected true or false", NULL);
@@ -99,8 +97,7 @@ static int set_idempotent(struct task_options *o, enum option_place place, const
     return 0;
 }
 
-static int check_list(const json_value *value, const char *what, const char *hint, struct error *err)
-{
+static int check_list(const json_value *value, const char *what, const char *hint, struct error *err) {
     if (json_type(value) != JSON_ARRAY)
         return expected(err, what, hint);
     if (json_size(value) > POLICY_LIST_MAX)
@@ -108,8 +105,7 @@ static int check_list(const json_value *value, const char *what, const char *hin
     return 0;
 }
 
-static int read_mode(const json_value *value, bool *ret_writable, struct error *err)
-{
+static int read_mode(const json_value *value, bool *ret_writable, struct error *err) {
     const char *mode = json_text(value, "");
     if (strcmp(mode, "rw") == 0 || strcmp(mode, "ro") == 0) {
         *ret_writable = mode[1] == 'w';
@@ -125,8 +121,8 @@ static int read_mode(const json_value *value, bool *ret_writable, struct error *
 }
 
 /* {"path": …, "mode": …} */
-static int read_file_object(const json_value *value, const char **ret_path, bool *ret_writable, struct error *err)
-{
+static int read_file_object(const json_value *value, const char **ret_path, bool *ret_writable,
+                            struct error *err) {
     static const char *const KEYS[] = {"path", "mode"};
     const char *key;
     const json_value *member;
@@ -136,7 +132,8 @@ static int read_file_object(const json_value *value, const char **ret_path, bool
         if (strcmp(key, KEYS[1]) != 0) {
             const char *near = suggest_nearest(key, KEYS, 2);
             error_set(err, ERROR_INVALID, "unknown key \"%s\" in a file", show(key).text);
-            error_hint(err, near ? "did you mean \"%s\"?" : "a file has \"path\" and \"mode\"%s", near ? near : "");
+            error_hint(err, near ? "did you mean \"%s\"?" : "a file has \"path\" and \"mode\"%s",
+                       near ? near : "");
             return ERROR_INVALID;
         }
         int status = read_mode(member, ret_writable, err);
@@ -144,11 +141,11 @@ static int read_file_object(const json_value *value, const char **ret_path, bool
             return status;
     }
     *ret_path = json_text(json_get(value, "path"), NULL);
-    return *ret_path ? 0 : expected(err, "a file has no \"path\"", "write {\"path\": \"./data\", \"mode\": \"ro\"}");
+    return *ret_path ? 0
+                     : expected(err, "a file has no \"path\"", "write {\"path\": \"./data\", \"mode\": \"ro\"}");
 }
 
-static int add_file(struct task_options *files, const json_value *item, struct error *err)
-{
+static int add_file(struct task_options *files, const json_value *item, struct error *err) {
     const char *text = json_text(item, NULL);
     bool writable = true;
     if (!text && json_type(item) != JSON_OBJECT)
@@ -164,7 +161,8 @@ static int add_file(struct task_options *files, const json_value *item, struct e
         if (strcmp(files->files[i].host, path) != 0)
             continue;
         if (files->files[i].writable != writable)
-            return error_set(err, ERROR_INVALID, "\"%s\" is listed twice, read-only and writable", show(path).text);
+            return error_set(err, ERROR_INVALID, "\"%s\" is listed twice, read-only and writable",
+                             show(path).text);
         return 0;
     }
     if (file_grants_add(&files->files, &files->n_files, path, writable))
@@ -172,12 +170,11 @@ static int add_file(struct task_options *files, const json_value *item, struct e
     return 0;
 }
 
-static int set_files(struct task_options *o, enum option_place place, const json_value *value, struct error *err)
-{
+static int set_files(struct task_options *o, enum option_place place, const json_value *value, struct error *err) {
     (void)place;
     CLEANUP(task_options_done) struct task_options read = {0};
-    int status = check_list(value, "expected a list of paths", "write [\"./data\"], or {\"path\": …, \"mode\": \"ro\"} in it",
-                            err);
+    int status = check_list(value, "expected a list of paths",
+                            "write [\"./data\"], or {\"path\": …, \"mode\": \"ro\"} in it", err);
     const json_value *item;
     for (size_t cursor = 0; status == 0 && (item = json_each(value, &cursor));)
         status = add_file(&read, item, err);
@@ -190,16 +187,14 @@ static int set_files(struct task_options *o, enum option_place place, const json
     return 0;
 }
 
-static int add_unique(struct string_list *list, const char *text, struct error *err)
-{
+static int add_unique(struct string_list *list, const char *text, struct error *err) {
     for (size_t i = 0; i < list->n; i++)
         if (strcmp(list->items[i], text) == 0)
             return 0;
     return string_list_add(list, text) ? error_set(err, ERROR_NOMEM, "out of memory while reading a list") : 0;
 }
 
-static int set_hosts(struct task_options *o, enum option_place place, const json_value *value, struct error *err)
-{
+static int set_hosts(struct task_options *o, enum option_place place, const json_value *value, struct error *err) {
     (void)place;
     CLEANUP(string_list_done) struct string_list hosts = {0};
     int status = check_list(value, "expected a list of hosts", "write [\"api.example.com\"]", err);
@@ -219,11 +214,11 @@ static int set_hosts(struct task_options *o, enum option_place place, const json
     return 0;
 }
 
-static int set_env(struct task_options *o, enum option_place place, const json_value *value, struct error *err)
-{
+static int set_env(struct task_options *o, enum option_place place, const json_value *value, struct error *err) {
     (void)place;
     CLEANUP(string_list_done) struct string_list names = {0};
-    int status = check_list(value, "expected a list of names of environment variables", "write [\"API_KEY\"]", err);
+    int status =
+        check_list(value, "expected a list of names of environment variables", "write [\"API_KEY\"]", err);
     const json_value *item;
     for (size_t cursor = 0; status == 0 && (item = json_each(value, &cursor));) {
         const char *name = json_text(item, NULL);
@@ -267,8 +262,7 @@ static const struct option OPTIONS[] = {
 
 enum { N_OPTIONS = sizeof OPTIONS / sizeof OPTIONS[0] };
 
-static const struct option *find_option(enum option_place place, const char *key)
-{
+static const struct option *find_option(enum option_place place, const char *key) {
     for (size_t i = 0; i < N_OPTIONS; i++)
         for (size_t j = 0; j < 2; j++)
             if (OPTIONS[i].keys[place][j] && strcmp(OPTIONS[i].keys[place][j], key) == 0)
@@ -276,8 +270,7 @@ static const struct option *find_option(enum option_place place, const char *key
     return NULL;
 }
 
-static int unknown_option(enum option_place place, const char *key, struct error *err)
-{
+static int unknown_option(enum option_place place, const char *key, struct error *err) {
     const char *names[2 * N_OPTIONS];
     size_t n = 0;
     for (size_t i = 0; i < N_OPTIONS; i++)
@@ -292,8 +285,7 @@ static int unknown_option(enum option_place place, const char *key, struct error
 }
 
 int task_options_set(struct task_options *o, enum option_place place, const char *key, const json_value *value,
-                     struct error *err)
-{
+                     struct error *err) {
     const struct option *option = find_option(place, key);
     if (!option)
         return unknown_option(place, key, err);
@@ -309,8 +301,7 @@ int task_options_set(struct task_options *o, enum option_place place, const char
     return status;
 }
 
-void task_options_done(struct task_options *o)
-{
+void task_options_done(struct task_options *o) {
     file_grants_free(o->files, o->n_files);
     string_list_done(&o->hosts);
     string_list_done(&o->env);

@@ -5,16 +5,15 @@
 #include "app/policy.h"
 
 #include "app/grants.h"
-#include "app/show.h"
 #include "base/buffer.h"
 #include "base/fault.h"
+#include "base/show.h"
 #include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-int string_list_add(struct string_list *l, const char *text)
-{
+int string_list_add(struct string_list *l, const char *text) {
     char *copy = FAULT("list.copy") ? NULL : strdup(text);
     char **items = copy && !FAULT("list.grow") ? reallocarray(l->items, l->n + 1, sizeof *items) : NULL;
     if (!items) {
@@ -26,8 +25,7 @@ int string_list_add(struct string_list *l, const char *text)
     return 0;
 }
 
-int string_list_copy(const struct string_list *from, struct string_list *ret)
-{
+int string_list_copy(const struct string_list *from, struct string_list *ret) {
     CLEANUP(string_list_done) struct string_list copy = {0};
     for (size_t i = 0; i < from->n; i++)
         if (string_list_add(&copy, from->items[i]))
@@ -37,8 +35,7 @@ int string_list_copy(const struct string_list *from, struct string_list *ret)
     return 0;
 }
 
-void string_list_done(struct string_list *l)
-{
+void string_list_done(struct string_list *l) {
     for (size_t i = 0; i < l->n; i++)
         free(l->items[i]);
     free(l->items);
@@ -51,13 +48,11 @@ struct request {
     const struct task_options *decorator, *defaults, *limits;
 };
 
-static uint64_t lesser(uint64_t a, uint64_t b)
-{
+static uint64_t lesser(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
-static void resolve_numbers(const struct request *r, struct policy *p)
-{
+static void resolve_numbers(const struct request *r, struct policy *p) {
     const struct task_options *d = r->decorator, *f = r->defaults, *l = r->limits;
     p->fuel = d->has_compute ? d->fuel : f->has_compute ? f->fuel : POLICY_FUEL_MEDIUM;
     p->ram = d->has_ram ? d->ram : f->has_ram ? f->ram : POLICY_RAM_DEFAULT;
@@ -74,33 +69,31 @@ static void resolve_numbers(const struct request *r, struct policy *p)
         p->max_retries = (uint32_t)lesser(p->max_retries, l->retries);
 }
 
-static int out_of_memory(struct error *err)
-{
+static int out_of_memory(struct error *err) {
     return error_set(err, ERROR_NOMEM, "out of memory while resolving a task's policy");
 }
 
 /* kind: "file"; list: "allowed_files", which is also part of the keys of capsule.toml. */
-static int refuse_item(const struct request *r, const char *kind, const char *item, const char *list, bool by_default,
-                       struct error *err)
-{
-    error_set(err, ERROR_PROJECT, "%s: task \"%s\" may not use the %s \"%s\": max_%s in [limits] of capsule.toml doesn't include it",
+static int refuse_item(const struct request *r, const char *kind, const char *item, const char *list,
+                       bool by_default, struct error *err) {
+    error_set(err, ERROR_PROJECT,
+              "%s: task \"%s\" may not use the %s \"%s\": max_%s in [limits] of capsule.toml doesn't include it",
               r->where, show(r->name).text, kind, show(item).text, list);
     error_hint(err, "add it to max_%s, or take it out of %s%s", list, by_default ? "default_" : "", list);
     return ERROR_PROJECT;
 }
 
-static int refuse_outside(const struct request *r, const char *path, struct error *err)
-{
-    error_set(err, ERROR_PROJECT, "%s: task \"%s\": allowed_files has \"%s\", which is outside the project", r->where,
-              show(r->name).text, show(path).text);
-    error_hint(err, "put it into default_allowed_files or max_allowed_files of capsule.toml, or run with --mount %s",
+static int refuse_outside(const struct request *r, const char *path, struct error *err) {
+    error_set(err, ERROR_PROJECT, "%s: task \"%s\": allowed_files has \"%s\", which is outside the project",
+              r->where, show(r->name).text, show(path).text);
+    error_hint(err,
+               "put it into default_allowed_files or max_allowed_files of capsule.toml, or run with --mount %s",
                show(path).text);
     return ERROR_PROJECT;
 }
 
 /* The most specific of the grants that contain path, or NULL. */
-static const struct file_grant *covering(const struct task_options *o, const char *path)
-{
+static const struct file_grant *covering(const struct task_options *o, const char *path) {
     const struct file_grant *best = NULL;
     for (size_t i = 0; i < o->n_files; i++)
         if (grant_path_includes(o->files[i].host, path) &&
@@ -110,8 +103,7 @@ static const struct file_grant *covering(const struct task_options *o, const cha
 }
 
 /* True if limits make something inside path read-only. */
-static bool holds_read_only(const struct task_options *limits, const char *path)
-{
+static bool holds_read_only(const struct task_options *limits, const char *path) {
     for (size_t i = 0; i < limits->n_files; i++)
         if (!limits->files[i].writable && grant_path_includes(path, limits->files[i].host))
             return true;
@@ -119,8 +111,7 @@ static bool holds_read_only(const struct task_options *limits, const char *path)
 }
 
 static int resolve_file(const struct request *r, const struct file_grant *asked, bool by_default, struct policy *p,
-                        struct error *err)
-{
+                        struct error *err) {
     bool writable = asked->writable;
     const struct file_grant *limit = covering(r->limits, asked->host);
     if (r->limits->has_files) {
@@ -138,8 +129,7 @@ static int resolve_file(const struct request *r, const struct file_grant *asked,
     return file_grants_add(&p->files, &p->n_files, asked->host, writable) ? out_of_memory(err) : 0;
 }
 
-static int resolve_files(const struct request *r, struct policy *p, struct error *err)
-{
+static int resolve_files(const struct request *r, struct policy *p, struct error *err) {
     bool by_default = !r->decorator->has_files;
     const struct task_options *from = by_default ? r->defaults : r->decorator;
     for (size_t i = 0; i < from->n_files; i++) {
@@ -150,16 +140,14 @@ static int resolve_files(const struct request *r, struct policy *p, struct error
     return 0;
 }
 
-static bool host_included(const struct string_list *limits, const char *host)
-{
+static bool host_included(const struct string_list *limits, const char *host) {
     for (size_t i = 0; i < limits->n; i++)
         if (grant_host_includes(limits->items[i], host))
             return true;
     return false;
 }
 
-static int resolve_hosts(const struct request *r, struct policy *p, struct error *err)
-{
+static int resolve_hosts(const struct request *r, struct policy *p, struct error *err) {
     bool by_default = !r->decorator->has_hosts;
     const struct task_options *from = by_default ? r->defaults : r->decorator;
     p->hosts_listed = from->has_hosts || r->limits->has_hosts;
@@ -171,16 +159,14 @@ static int resolve_hosts(const struct request *r, struct policy *p, struct error
     return string_list_copy(hosts, &p->hosts) ? out_of_memory(err) : 0;
 }
 
-static bool listed(const struct string_list *names, const char *name)
-{
+static bool listed(const struct string_list *names, const char *name) {
     for (size_t i = 0; i < names->n; i++)
         if (strcmp(names->items[i], name) == 0)
             return true;
     return false;
 }
 
-static int resolve_env(const struct request *r, struct policy *p, struct error *err)
-{
+static int resolve_env(const struct request *r, struct policy *p, struct error *err) {
     bool by_default = !r->decorator->has_env;
     const struct string_list *names = by_default ? &r->defaults->env : &r->decorator->env;
     for (size_t i = 0; i < names->n; i++)
@@ -189,8 +175,7 @@ static int resolve_env(const struct request *r, struct policy *p, struct error *
     return string_list_copy(names, &p->env) ? out_of_memory(err) : 0;
 }
 
-static int check_name(const struct request *r, struct error *err)
-{
+static int check_name(const struct request *r, struct error *err) {
     size_t n = strlen(r->name);
     bool valid = n > 0 && n <= POLICY_NAME_MAX && utf8_valid(r->name, n);
     for (size_t i = 0; i < n && valid; i++)
@@ -204,8 +189,7 @@ static int check_name(const struct request *r, struct error *err)
 
 int policy_resolve(const char *name, const char *where, const struct task_options *decorator,
                    const struct task_options *defaults, const struct task_options *limits, struct policy *ret,
-                   struct error *err)
-{
+                   struct error *err) {
     const struct request r = {name, where, decorator, defaults, limits};
     CLEANUP(policy_done) struct policy p = {0};
     int status = check_name(&r, err);
@@ -222,8 +206,7 @@ int policy_resolve(const char *name, const char *where, const struct task_option
     return 0;
 }
 
-void policy_done(struct policy *p)
-{
+void policy_done(struct policy *p) {
     free(p->name);
     file_grants_free(p->files, p->n_files);
     string_list_done(&p->hosts);

@@ -22,7 +22,7 @@ enum { POLICY_RETRIES_DEFAULT = 1, POLICY_RETRIES_MAX = 1000, POLICY_LIST_MAX = 
 
 /* A file or folder of the host that a task may use. */
 struct file_grant {
-    char *host;     /* as given, cleaned: relative to the project root ("data/x", "." for the root) or absolute */
+    char *host; /* as given, cleaned: relative to the project root ("data/x", "." for the root) or absolute */
     bool writable;
 };
 

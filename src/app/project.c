@@ -31,14 +31,12 @@ static const struct extension {
 };
 enum { N_EXTENSIONS = sizeof EXTENSIONS / sizeof EXTENSIONS[0] };
 
-static int out_of_memory(struct error *err)
-{
+static int out_of_memory(struct error *err) {
     return error_set(err, ERROR_NOMEM, "out of memory while opening the project");
 }
 
 /* Finds capsule.toml in folder or above. 1 and its path, 0 if there is none. folder is absolute and resolved. */
-static int find_manifest(const char *folder, char ret[PATH_LENGTH_MAX], struct stat *ret_stat)
-{
+static int find_manifest(const char *folder, char ret[PATH_LENGTH_MAX], struct stat *ret_stat) {
     size_t n = strlen(folder);
     if (n + 1 + sizeof MANIFEST_NAME > PATH_LENGTH_MAX)
         return 0;
@@ -58,8 +56,7 @@ static int find_manifest(const char *folder, char ret[PATH_LENGTH_MAX], struct s
 
 /* A manifest opens files and may sit in a folder that everybody can write to, such as /tmp: one that somebody else left
  * there isn't followed. Its owner may be the user, root, or whoever owns what is run. */
-static int check_owner(const char *path, uid_t owner, uid_t accepted, struct error *err)
-{
+static int check_owner(const char *path, uid_t owner, uid_t accepted, struct error *err) {
     if (owner == geteuid() || owner == 0 || owner == accepted)
         return 0;
     error_set(err, ERROR_PROJECT, "%s belongs to another user (uid %u) and isn't used", path, owner);
@@ -68,8 +65,7 @@ static int check_owner(const char *path, uid_t owner, uid_t accepted, struct err
 }
 
 /* Reads the manifest above folder into p and sets p->root; without one, folder is the root. */
-static int open_root(struct project *p, const char *folder, uid_t accepted, struct error *err)
-{
+static int open_root(struct project *p, const char *folder, uid_t accepted, struct error *err) {
     char path[PATH_LENGTH_MAX];
     struct stat st;
     if (find_manifest(folder, path, &st)) {
@@ -82,7 +78,8 @@ static int open_root(struct project *p, const char *folder, uid_t accepted, stru
     } else {
         size_t n = strlen(folder);
         if (n >= sizeof path)
-            return error_set(err, ERROR_PROJECT, "the path of the project is longer than %d bytes", PATH_LENGTH_MAX);
+            return error_set(err, ERROR_PROJECT, "the path of the project is longer than %d bytes",
+                             PATH_LENGTH_MAX);
         memcpy(path, folder, n + 1);
     }
     p->root = FAULT("project.root") ? NULL : strdup(path);
@@ -94,8 +91,7 @@ static int open_root(struct project *p, const char *folder, uid_t accepted, stru
     return 0;
 }
 
-static int missing_file(const char *file, struct error *err)
-{
+static int missing_file(const char *file, struct error *err) {
     error_set(err, ERROR_PROJECT, "no such file: %s", file);
     CLEANUP(cleanup_free) char *folder = strndup(file, path_dir_length(file));
     DIR *listing = folder ? opendir(folder[0] ? folder : ".") : NULL;
@@ -119,8 +115,7 @@ static int missing_file(const char *file, struct error *err)
     return ERROR_PROJECT;
 }
 
-static int refuse_file(const char *file, int reason, struct error *err)
-{
+static int refuse_file(const char *file, int reason, struct error *err) {
     switch (reason) {
     case ENOENT:
         return missing_file(file, err);
@@ -133,8 +128,7 @@ static int refuse_file(const char *file, int reason, struct error *err)
     }
 }
 
-static int refuse_folder(const char *file, const char *resolved, struct error *err)
-{
+static int refuse_folder(const char *file, const char *resolved, struct error *err) {
     error_set(err, ERROR_PROJECT, "%s is a folder", file);
     char main_file[PATH_LENGTH_MAX];
     struct stat st;
@@ -148,8 +142,7 @@ static int refuse_folder(const char *file, const char *resolved, struct error *e
     return ERROR_PROJECT;
 }
 
-static int find_language(const char *file, enum language *ret, struct error *err)
-{
+static int find_language(const char *file, enum language *ret, struct error *err) {
     const char *names[N_EXTENSIONS], *name = path_base(file), *dot = strrchr(name, '.');
     for (size_t i = 0; i < N_EXTENSIONS; i++) {
         names[i] = EXTENSIONS[i].text;
@@ -172,13 +165,13 @@ static int find_language(const char *file, enum language *ret, struct error *err
 
 /* Resolves the entry file to an absolute path without symlinks and makes sure that it can be read. */
 static int open_entry(const char *file, char ret[PATH_MAX], enum language *ret_language, struct stat *ret_stat,
-                      struct error *err)
-{
+                      struct error *err) {
     if (!file[0])
         return error_set(err, ERROR_PROJECT, "the name of the file to run is empty");
     if (FAULT("project.realpath") || !realpath(file, ret))
         return refuse_file(file, errno, err);
-    CLEANUP(cleanup_close) int fd = FAULT("project.entry") ? -1 : open(ret, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    CLEANUP(cleanup_close)
+    int fd = FAULT("project.entry") ? -1 : open(ret, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, ret_stat))
         return refuse_file(file, errno, err);
     if (S_ISDIR(ret_stat->st_mode))
@@ -191,13 +184,11 @@ static int open_entry(const char *file, char ret[PATH_MAX], enum language *ret_l
     return 0;
 }
 
-static int by_version(const void *a, const void *b)
-{
+static int by_version(const void *a, const void *b) {
     return strverscmp(*(char *const *)b, *(char *const *)a);
 }
 
-static bool known_folder(const struct string_list *l, const char *path)
-{
+static bool known_folder(const struct string_list *l, const char *path) {
     for (size_t i = 0; i < l->n; i++)
         if (strcmp(l->items[i], path) == 0)
             return true;
@@ -205,13 +196,11 @@ static bool known_folder(const struct string_list *l, const char *path)
 }
 
 /* Adds each lib/python3.N/site-packages of a virtual environment, the newest Python first. */
-static int add_site_packages(struct project *p, const char *environment, struct error *err)
-{
-    char lib[PATH_LENGTH_MAX], resolved[PATH_MAX];
-    if (path_normalize(p->root, environment, lib, sizeof lib) < 0 ||
-        strlen(lib) + sizeof "/lib" > sizeof lib)
+static int add_site_packages(struct project *p, const char *environment, struct error *err) {
+    char folder[PATH_LENGTH_MAX], lib[PATH_LENGTH_MAX], resolved[PATH_MAX];
+    if (path_normalize(p->root, environment, folder, sizeof folder) < 0 ||
+        path_normalize(folder, "lib", lib, sizeof lib) < 0)
         return 0;
-    strcat(lib, "/lib");
     DIR *listing = FAULT("project.venv") ? NULL : opendir(lib);
     if (!listing)
         return 0;
@@ -234,15 +223,13 @@ static int add_site_packages(struct project *p, const char *environment, struct 
     return status ? out_of_memory(err) : 0;
 }
 
-static int find_site_packages(struct project *p, struct error *err)
-{
+static int find_site_packages(struct project *p, struct error *err) {
     const char *active = getenv("VIRTUAL_ENV");
     int status = active && active[0] == '/' ? add_site_packages(p, active, err) : 0;
     return status ? status : add_site_packages(p, ".venv", err);
 }
 
-static int no_entrypoint(const struct project *p, struct error *err)
-{
+static int no_entrypoint(const struct project *p, struct error *err) {
     if (p->manifest.path)
         error_set(err, ERROR_PROJECT, "%s names no entrypoint", p->manifest.path);
     else
@@ -252,8 +239,7 @@ static int no_entrypoint(const struct project *p, struct error *err)
 }
 
 /* Without a file: the entrypoint of the manifest above the working directory. */
-static int open_by_manifest(struct project *p, char ret_entry[PATH_MAX], struct error *err)
-{
+static int open_by_manifest(struct project *p, char ret_entry[PATH_MAX], struct error *err) {
     char folder[PATH_MAX];
     struct stat st;
     if (FAULT("project.getcwd") || !getcwd(folder, sizeof folder) || stat(folder, &st))
@@ -265,7 +251,8 @@ static int open_by_manifest(struct project *p, char ret_entry[PATH_MAX], struct 
         return no_entrypoint(p, err);
     char path[PATH_LENGTH_MAX];
     if (path_normalize(p->root, p->manifest.entrypoint, path, sizeof path) < 0)
-        return error_set(err, ERROR_PROJECT, "the path of the entrypoint is longer than %d bytes", PATH_LENGTH_MAX);
+        return error_set(err, ERROR_PROJECT, "the path of the entrypoint is longer than %d bytes",
+                         PATH_LENGTH_MAX);
     p->entry_as_given = strdup(p->manifest.entrypoint);
     status = p->entry_as_given ? open_entry(path, ret_entry, &p->language, &st, err) : out_of_memory(err);
     if (status == ERROR_PROJECT)
@@ -276,8 +263,7 @@ static int open_by_manifest(struct project *p, char ret_entry[PATH_MAX], struct 
     return status;
 }
 
-static int open_by_file(struct project *p, const char *file, char ret_entry[PATH_MAX], struct error *err)
-{
+static int open_by_file(struct project *p, const char *file, char ret_entry[PATH_MAX], struct error *err) {
     struct stat st;
     int status = open_entry(file, ret_entry, &p->language, &st, err);
     if (status)
@@ -289,8 +275,7 @@ static int open_by_file(struct project *p, const char *file, char ret_entry[PATH
     return open_root(p, folder, st.st_uid, err);
 }
 
-int project_open(const char *file, struct project *ret, struct error *err)
-{
+int project_open(const char *file, struct project *ret, struct error *err) {
     CLEANUP(project_done) struct project p = {.root_fd = -1};
     char entry[PATH_MAX];
     int status = file ? open_by_file(&p, file, entry, err) : open_by_manifest(&p, entry, err);
@@ -307,8 +292,7 @@ int project_open(const char *file, struct project *ret, struct error *err)
     return 0;
 }
 
-void project_done(struct project *p)
-{
+void project_done(struct project *p) {
     /* A struct that was merely zeroed has no descriptor, though its number looks like one. */
     if (p->root)
         cleanup_close(&p->root_fd);

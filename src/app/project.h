@@ -8,13 +8,15 @@
 enum language { LANGUAGE_PYTHON, LANGUAGE_JAVASCRIPT };
 
 struct project {
-    char *root;    /* absolute, symlinks resolved: folder of the nearest capsule.toml above the entry, else entry's folder */
-    int root_fd;   /* O_PATH */
-    char *entry;   /* relative to root: "main.py", "src/app.py" */
+    char *
+        root; /* absolute, symlinks resolved: folder of the nearest capsule.toml above the entry, else entry's folder */
+    int root_fd; /* O_PATH */
+    char *entry; /* relative to root: "main.py", "src/app.py" */
     char *entry_as_given;
     enum language language;
     struct manifest manifest;
-    struct string_list site_packages; /* absolute host folders: $VIRTUAL_ENV, then .venv of root; each …/site-packages */
+    struct string_list
+        site_packages; /* absolute host folders: $VIRTUAL_ENV, then .venv of root; each …/site-packages */
 };
 
 /* file: as the user gave it, relative to the working directory, or NULL: [workflow] entrypoint of the nearest capsule.toml

@@ -14,8 +14,7 @@
 enum { FIRST_CAPACITY = 64 };
 
 /* Afterwards capacity >= size + n + 1. */
-static int grow(struct buffer *b, size_t n)
-{
+static int grow(struct buffer *b, size_t n) {
     if (n > b->max - b->size || b->max == SIZE_MAX)
         return ERROR_LIMIT;
     size_t needed = b->size + n + 1;
@@ -35,21 +34,18 @@ static int grow(struct buffer *b, size_t n)
     return 0;
 }
 
-void buffer_done(struct buffer *b)
-{
+void buffer_done(struct buffer *b) {
     free(b->data);
     *b = BUFFER_INIT(b->max);
 }
 
-void buffer_clear(struct buffer *b)
-{
+void buffer_clear(struct buffer *b) {
     b->size = 0;
     if (b->data)
         b->data[0] = '\0';
 }
 
-int buffer_append(struct buffer *b, const void *bytes, size_t n)
-{
+int buffer_append(struct buffer *b, const void *bytes, size_t n) {
     int status = grow(b, n);
     if (status)
         return status;
@@ -60,18 +56,15 @@ int buffer_append(struct buffer *b, const void *bytes, size_t n)
     return 0;
 }
 
-int buffer_puts(struct buffer *b, const char *text)
-{
+int buffer_puts(struct buffer *b, const char *text) {
     return buffer_append(b, text, strlen(text));
 }
 
-int buffer_putc(struct buffer *b, char c)
-{
+int buffer_putc(struct buffer *b, char c) {
     return buffer_append(b, &c, 1);
 }
 
-int buffer_printf(struct buffer *b, const char *format, ...)
-{
+int buffer_printf(struct buffer *b, const char *format, ...) {
     va_list args;
     va_start(args, format);
     va_list again;
@@ -87,32 +80,27 @@ int buffer_printf(struct buffer *b, const char *format, ...)
     return status;
 }
 
-char *buffer_reserve(struct buffer *b, size_t n)
-{
+char *buffer_reserve(struct buffer *b, size_t n) {
     return grow(b, n) ? NULL : b->data + b->size;
 }
 
-char *buffer_take(struct buffer *b)
-{
+char *buffer_take(struct buffer *b) {
     char *data = b->data ? b->data : calloc(1, 1);
     *b = BUFFER_INIT(b->max);
     return data;
 }
 
-const char *buffer_text(const struct buffer *b)
-{
+const char *buffer_text(const struct buffer *b) {
     return b->data ? b->data : "";
 }
 
-void cleanup_free(void *pointer_to_pointer)
-{
+void cleanup_free(void *pointer_to_pointer) {
     void *p;
     memcpy(&p, pointer_to_pointer, sizeof p);
     free(p);
 }
 
-void cleanup_close(int *fd)
-{
+void cleanup_close(int *fd) {
     if (*fd >= 0)
         close(*fd);
 }

@@ -18,49 +18,41 @@ _Static_assert(DIGEST_KEY_SIZE == crypto_generichash_KEYBYTES, "key size");
 
 enum { WORTH_INIT = 128 * 1024 };
 
-static crypto_generichash_state *state_of(struct digest_state *s)
-{
+static crypto_generichash_state *state_of(struct digest_state *s) {
     return (crypto_generichash_state *)(void *)s->opaque;
 }
 
-void digest_begin(struct digest_state *s, const uint8_t *key)
-{
+void digest_begin(struct digest_state *s, const uint8_t *key) {
     crypto_generichash_init(state_of(s), key, key ? DIGEST_KEY_SIZE : 0, DIGEST_SIZE);
 }
 
-void digest_update(struct digest_state *s, const void *bytes, size_t n)
-{
+void digest_update(struct digest_state *s, const void *bytes, size_t n) {
     /* A failure (no random device) doesn't concern digests; repeating it costs a lock and a comparison. */
     if (n >= WORTH_INIT && sodium_init() < 0)
         errno = 0;
     crypto_generichash_update(state_of(s), bytes, n);
 }
 
-void digest_end(struct digest_state *s, uint8_t ret[DIGEST_SIZE])
-{
+void digest_end(struct digest_state *s, uint8_t ret[DIGEST_SIZE]) {
     crypto_generichash_final(state_of(s), ret, DIGEST_SIZE);
 }
 
-void digest_bytes(const uint8_t *key, const void *bytes, size_t n, uint8_t ret[DIGEST_SIZE])
-{
+void digest_bytes(const uint8_t *key, const void *bytes, size_t n, uint8_t ret[DIGEST_SIZE]) {
     struct digest_state s;
     digest_begin(&s, key);
     digest_update(&s, bytes, n);
     digest_end(&s, ret);
 }
 
-void digest_hex(const uint8_t digest[DIGEST_SIZE], char ret[DIGEST_HEX_SIZE])
-{
+void digest_hex(const uint8_t digest[DIGEST_SIZE], char ret[DIGEST_HEX_SIZE]) {
     sodium_bin2hex(ret, DIGEST_HEX_SIZE, digest, DIGEST_SIZE);
 }
 
-int digest_equal(const uint8_t a[DIGEST_SIZE], const uint8_t b[DIGEST_SIZE])
-{
+int digest_equal(const uint8_t a[DIGEST_SIZE], const uint8_t b[DIGEST_SIZE]) {
     return sodium_memcmp(a, b, DIGEST_SIZE) == 0;
 }
 
-void random_bytes(void *ret, size_t n)
-{
+void random_bytes(void *ret, size_t n) {
     char *p = ret;
     while (n > 0) {
         ssize_t got = getrandom(p, n, 0);

@@ -18,8 +18,7 @@ enum { SCRATCH_SIZE = 3 * ERROR_MESSAGE_MAX };
 static const char ELLIPSIS[] = " … ";
 
 /* Copies text into to[capacity]. A message that's too long keeps its beginning (what failed) and its end (why). */
-static void copy_cut(char *to, size_t capacity, const char *text)
-{
+static void copy_cut(char *to, size_t capacity, const char *text) {
     size_t n = strlen(text);
     if (n < capacity) {
         memcpy(to, text, n + 1);
@@ -33,8 +32,8 @@ static void copy_cut(char *to, size_t capacity, const char *text)
     memcpy(to + head + dots, text + tail, n - tail + 1);
 }
 
-static void format_scratch(char scratch[SCRATCH_SIZE], const char *format, va_list args)
-{
+__attribute__((format(printf, 2, 0))) static void format_scratch(char scratch[SCRATCH_SIZE], const char *format,
+                                                                 va_list args) {
     int n = vsnprintf(scratch, SCRATCH_SIZE, format, args);
     if (n < 0)
         scratch[0] = '\0';
@@ -42,8 +41,7 @@ static void format_scratch(char scratch[SCRATCH_SIZE], const char *format, va_li
         scratch[utf8_cut(scratch, SCRATCH_SIZE - 1, SCRATCH_SIZE - 1)] = '\0';
 }
 
-int error_set(struct error *err, int code, const char *format, ...)
-{
+int error_set(struct error *err, int code, const char *format, ...) {
     if (!err)
         return code;
     char scratch[SCRATCH_SIZE];
@@ -57,8 +55,7 @@ int error_set(struct error *err, int code, const char *format, ...)
     return code;
 }
 
-int error_errno(struct error *err, int code, int errno_value, const char *format, ...)
-{
+int error_errno(struct error *err, int code, int errno_value, const char *format, ...) {
     if (!err)
         return code;
     char scratch[SCRATCH_SIZE], reason[128];
@@ -71,8 +68,7 @@ int error_errno(struct error *err, int code, int errno_value, const char *format
     return error_set(err, code, "%s: %s", scratch, text);
 }
 
-void error_hint(struct error *err, const char *format, ...)
-{
+void error_hint(struct error *err, const char *format, ...) {
     if (!err)
         return;
     char scratch[SCRATCH_SIZE];
@@ -83,8 +79,7 @@ void error_hint(struct error *err, const char *format, ...)
     copy_cut(err->hint, sizeof err->hint, scratch);
 }
 
-int error_prefix(struct error *err, const char *format, ...)
-{
+int error_prefix(struct error *err, const char *format, ...) {
     if (!err)
         return ERROR_INTERNAL;
     char scratch[SCRATCH_SIZE];
@@ -98,11 +93,10 @@ int error_prefix(struct error *err, const char *format, ...)
     return err->code;
 }
 
-const char *error_name(int code)
-{
+const char *error_name(int code) {
     switch (code) {
-#define ERROR_CASE(name, value, meaning)                                                           \
-    case value:                                                                                    \
+#define ERROR_CASE(name, value, meaning)                                                                          \
+    case value:                                                                                                   \
         return #name;
         ERROR_CODES(ERROR_CASE)
 #undef ERROR_CASE

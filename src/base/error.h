@@ -8,17 +8,17 @@
 #include <stddef.h>
 
 /* name, code, what it means. include/capsule.h repeats them as CAPSULE_E_*; src/run/runtime.c asserts that they agree. */
-#define ERROR_CODES(X)                                                                             \
-    X(NOMEM, -1, "out of memory")                                                                  \
-    X(IO, -2, "the operating system refused a file operation")                                     \
-    X(INVALID, -3, "an argument, option or document is malformed")                                 \
-    X(PROJECT, -4, "the project can't be run as it is")                                            \
-    X(IMPORT, -5, "the user's code failed while it was imported")                                  \
-    X(NOT_FOUND, -6, "no such thing")                                                              \
-    X(LIMIT, -7, "a stated limit was reached")                                                     \
-    X(CORRUPT, -8, "stored data isn't what was written")                                           \
-    X(UNSUPPORTED, -9, "this machine or installation can't do it")                                 \
-    X(CANCELLED, -10, "stopped on request")                                                        \
+#define ERROR_CODES(X)                                                                                            \
+    X(NOMEM, -1, "out of memory")                                                                                 \
+    X(IO, -2, "the operating system refused a file operation")                                                    \
+    X(INVALID, -3, "an argument, option or document is malformed")                                                \
+    X(PROJECT, -4, "the project can't be run as it is")                                                           \
+    X(IMPORT, -5, "the user's code failed while it was imported")                                                 \
+    X(NOT_FOUND, -6, "no such thing")                                                                             \
+    X(LIMIT, -7, "a stated limit was reached")                                                                    \
+    X(CORRUPT, -8, "stored data isn't what was written")                                                          \
+    X(UNSUPPORTED, -9, "this machine or installation can't do it")                                                \
+    X(CANCELLED, -10, "stopped on request")                                                                       \
     X(INTERNAL, -11, "a defect in Capsule")
 
 enum error_code {
@@ -38,8 +38,7 @@ struct error {
 
 /* Sets code and message (truncated in the middle if too long) and clears the hint. err may be NULL. Returns code.
  * The arguments may be the error's own message and hint. */
-int error_set(struct error *err, int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+int error_set(struct error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* The same, with ": " and strerror(errno_value) added. */
 int error_errno(struct error *err, int code, int errno_value, const char *format, ...)

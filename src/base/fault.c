@@ -11,15 +11,14 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
-    bool read;       /* the environment was read */
+    bool read; /* the environment was read */
     bool armed;
-    char name[64];   /* "": any point */
+    char name[64]; /* "": any point */
     unsigned long at, visits, named_visits;
 } faults;
 
 /* CAPSULE_FAULT_AT=N or CAPSULE_FAULT=NAME:N. Anything malformed is ignored: only tests set them. */
-static void read_environment(void)
-{
+static void read_environment(void) {
     faults.read = true;
     const char *at = getenv("CAPSULE_FAULT_AT"), *named = getenv("CAPSULE_FAULT");
     const char *colon = named ? strrchr(named, ':') : NULL;
@@ -31,8 +30,7 @@ static void read_environment(void)
     faults.armed = faults.at > 0;
 }
 
-bool fault_hit(const char *name)
-{
+bool fault_hit(const char *name) {
     pthread_mutex_lock(&lock);
     if (!faults.read)
         read_environment();
@@ -45,8 +43,7 @@ bool fault_hit(const char *name)
     return hit;
 }
 
-void fault_arm(unsigned long at)
-{
+void fault_arm(unsigned long at) {
     pthread_mutex_lock(&lock);
     faults.read = true;
     faults.armed = at > 0;
@@ -56,8 +53,7 @@ void fault_arm(unsigned long at)
     pthread_mutex_unlock(&lock);
 }
 
-unsigned long fault_visits(void)
-{
+unsigned long fault_visits(void) {
     pthread_mutex_lock(&lock);
     unsigned long n = faults.visits;
     pthread_mutex_unlock(&lock);

@@ -17,20 +17,17 @@ struct json_document {
     yyjson_doc *doc;
 };
 
-static yyjson_val *val_of(const json_value *v)
-{
+static yyjson_val *val_of(const json_value *v) {
     /* yyjson's accessors take pointers to non-const and don't write. */
     return (yyjson_val *)(uintptr_t)v;
 }
 
-static const json_value *value_of(const yyjson_val *v)
-{
+static const json_value *value_of(const yyjson_val *v) {
     return (const json_value *)(const void *)v;
 }
 
 /* The values of a document lie in one array, each container before its contents; so depth is found in one sweep. */
-static bool depth_allowed(yyjson_doc *doc)
-{
+static bool depth_allowed(yyjson_doc *doc) {
     const yyjson_val *ends[JSON_DEPTH_MAX];
     size_t depth = 0;
     yyjson_val *root = yyjson_doc_get_root(doc);
@@ -47,8 +44,7 @@ static bool depth_allowed(yyjson_doc *doc)
     return true;
 }
 
-static int set_read_error(struct error *err, const char *text, const yyjson_read_err *failure)
-{
+static int set_read_error(struct error *err, const char *text, const yyjson_read_err *failure) {
     if (failure->code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
         return error_set(err, ERROR_NOMEM, "out of memory while reading JSON");
     size_t line = 1, column = 1;
@@ -59,8 +55,7 @@ static int set_read_error(struct error *err, const char *text, const yyjson_read
     return error_set(err, ERROR_INVALID, "not JSON at line %zu, column %zu: %s", line, column, failure->msg);
 }
 
-int json_parse(const char *text, size_t n, struct json_document **ret, struct error *err)
-{
+int json_parse(const char *text, size_t n, struct json_document **ret, struct error *err) {
     if (n == 0)
         return error_set(err, ERROR_INVALID, "not JSON: the text is empty");
     yyjson_read_err failure;
@@ -82,26 +77,22 @@ int json_parse(const char *text, size_t n, struct json_document **ret, struct er
     return 0;
 }
 
-void json_free(struct json_document *d)
-{
+void json_free(struct json_document *d) {
     if (!d)
         return;
     yyjson_doc_free(d->doc);
     free(d);
 }
 
-void json_cleanup(struct json_document **d)
-{
+void json_cleanup(struct json_document **d) {
     json_free(*d);
 }
 
-const json_value *json_root(const struct json_document *d)
-{
+const json_value *json_root(const struct json_document *d) {
     return d ? value_of(yyjson_doc_get_root(d->doc)) : NULL;
 }
 
-bool json_valid(const char *text, size_t n)
-{
+bool json_valid(const char *text, size_t n) {
     struct json_document *d;
     if (json_parse(text, n, &d, NULL))
         return false;
@@ -109,8 +100,7 @@ bool json_valid(const char *text, size_t n)
     return true;
 }
 
-enum json_type json_type(const json_value *v)
-{
+enum json_type json_type(const json_value *v) {
     switch (yyjson_get_type(val_of(v))) {
     case YYJSON_TYPE_NULL:
         return JSON_NULL;
@@ -130,51 +120,43 @@ enum json_type json_type(const json_value *v)
     }
 }
 
-const json_value *json_get(const json_value *object, const char *key)
-{
+const json_value *json_get(const json_value *object, const char *key) {
     return value_of(yyjson_obj_get(val_of(object), key));
 }
 
-const json_value *json_at(const json_value *array, size_t i)
-{
+const json_value *json_at(const json_value *array, size_t i) {
     return value_of(yyjson_arr_get(val_of(array), i));
 }
 
-size_t json_size(const json_value *v)
-{
+size_t json_size(const json_value *v) {
     return yyjson_get_type(val_of(v)) == YYJSON_TYPE_ARR ? yyjson_arr_size(val_of(v)) : yyjson_obj_size(val_of(v));
 }
 
-const char *json_string(const json_value *v, size_t *ret_n)
-{
+const char *json_string(const json_value *v, size_t *ret_n) {
     const char *text = yyjson_get_str(val_of(v));
     if (text && ret_n)
         *ret_n = yyjson_get_len(val_of(v));
     return text;
 }
 
-const char *json_text(const json_value *v, const char *fallback)
-{
+const char *json_text(const json_value *v, const char *fallback) {
     size_t n;
     const char *text = json_string(v, &n);
     return text && memchr(text, '\0', n) == NULL ? text : fallback;
 }
 
-bool json_bool(const json_value *v, bool fallback)
-{
+bool json_bool(const json_value *v, bool fallback) {
     return yyjson_is_bool(val_of(v)) ? yyjson_get_bool(val_of(v)) : fallback;
 }
 
-bool json_u64(const json_value *v, uint64_t *ret)
-{
+bool json_u64(const json_value *v, uint64_t *ret) {
     if (!yyjson_is_uint(val_of(v)))
         return false;
     *ret = yyjson_get_uint(val_of(v));
     return true;
 }
 
-bool json_i64(const json_value *v, int64_t *ret)
-{
+bool json_i64(const json_value *v, int64_t *ret) {
     if (yyjson_is_sint(val_of(v))) {
         *ret = yyjson_get_sint(val_of(v));
         return true;
@@ -186,15 +168,13 @@ bool json_i64(const json_value *v, int64_t *ret)
     return true;
 }
 
-double json_number(const json_value *v, double fallback)
-{
+double json_number(const json_value *v, double fallback) {
     if (yyjson_is_raw(val_of(v)))
         return strtod(yyjson_get_raw(val_of(v)), NULL);
     return yyjson_is_num(val_of(v)) ? yyjson_get_num(val_of(v)) : fallback;
 }
 
-const json_value *json_next(const json_value *object, size_t *cursor, const char **ret_key)
-{
+const json_value *json_next(const json_value *object, size_t *cursor, const char **ret_key) {
     yyjson_val *v = val_of(object);
     if (!yyjson_is_obj(v))
         return NULL;
@@ -207,8 +187,7 @@ const json_value *json_next(const json_value *object, size_t *cursor, const char
     return value_of(key + 1);
 }
 
-const json_value *json_each(const json_value *array, size_t *cursor)
-{
+const json_value *json_each(const json_value *array, size_t *cursor) {
     yyjson_val *v = val_of(array);
     if (!yyjson_is_arr(v))
         return NULL;
@@ -219,8 +198,7 @@ const json_value *json_each(const json_value *array, size_t *cursor)
     return value_of(element);
 }
 
-static int write_flags(const json_value *v, yyjson_write_flag flags, struct buffer *to)
-{
+static int write_flags(const json_value *v, yyjson_write_flag flags, struct buffer *to) {
     size_t n;
     yyjson_write_err failure;
     char *text = FAULT("json.write") ? NULL : yyjson_val_write_opts(val_of(v), flags, NULL, &n, &failure);
@@ -231,18 +209,15 @@ static int write_flags(const json_value *v, yyjson_write_flag flags, struct buff
     return status;
 }
 
-int json_write(const json_value *v, struct buffer *to)
-{
+int json_write(const json_value *v, struct buffer *to) {
     return write_flags(v, YYJSON_WRITE_NOFLAG, to);
 }
 
-int json_write_pretty(const json_value *v, struct buffer *to)
-{
+int json_write_pretty(const json_value *v, struct buffer *to) {
     return write_flags(v, YYJSON_WRITE_PRETTY_TWO_SPACES, to);
 }
 
-static int write_escape(struct buffer *to, unsigned char c)
-{
+static int write_escape(struct buffer *to, unsigned char c) {
     static const char LETTERS[] = "\"\"\\\\\bb\ff\nn\rr\tt";
     for (size_t i = 0; i + 1 < sizeof LETTERS; i += 2)
         if ((unsigned char)LETTERS[i] == c)
@@ -250,13 +225,11 @@ static int write_escape(struct buffer *to, unsigned char c)
     return buffer_printf(to, "\\u%04x", c);
 }
 
-static bool is_plain(char c)
-{
+static bool is_plain(char c) {
     return (unsigned char)c >= 0x20 && (unsigned char)c < 0x80 && c != '"' && c != '\\';
 }
 
-int json_write_string(struct buffer *to, const char *text, size_t n)
-{
+int json_write_string(struct buffer *to, const char *text, size_t n) {
     size_t before = to->size;
     int status = buffer_putc(to, '"');
     for (size_t i = 0; i < n && status == 0;) {

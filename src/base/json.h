@@ -31,8 +31,10 @@ enum json_type json_type(const json_value *v);
 const json_value *json_get(const json_value *object, const char *key); /* NULL if absent or not an object */
 const json_value *json_at(const json_value *array, size_t i);          /* NULL if out of range */
 size_t json_size(const json_value *v);                                 /* members or elements */
-const char *json_string(const json_value *v, size_t *ret_n); /* NULL if not a string; may hold NUL bytes: see ret_n */
-const char *json_text(const json_value *v, const char *fallback); /* fallback if not a string or if it holds a NUL */
+const char *json_string(const json_value *v,
+                        size_t *ret_n); /* NULL if not a string; may hold NUL bytes: see ret_n */
+const char *json_text(const json_value *v,
+                      const char *fallback); /* fallback if not a string or if it holds a NUL */
 bool json_bool(const json_value *v, bool fallback);
 /* False unless v is an integer in range. */
 bool json_u64(const json_value *v, uint64_t *ret);

@@ -7,8 +7,7 @@
 #include <string.h>
 
 /* Appends the components of path to ret[0..n), where "" stands for the root. Returns the new length or ERROR_LIMIT. */
-static int append_components(const char *path, char *ret, size_t n, size_t capacity)
-{
+static int append_components(const char *path, char *ret, size_t n, size_t capacity) {
     for (const char *p = path; *p;) {
         size_t length = strcspn(p, "/");
         if (length == 2 && p[0] == '.' && p[1] == '.') {
@@ -27,8 +26,7 @@ static int append_components(const char *path, char *ret, size_t n, size_t capac
     return (int)n;
 }
 
-int path_normalize(const char *base, const char *path, char *ret, size_t capacity)
-{
+int path_normalize(const char *base, const char *path, char *ret, size_t capacity) {
     if (capacity < 2)
         return ERROR_LIMIT;
     /* A length is returned as int, and no path is longer anyway. */
@@ -47,8 +45,7 @@ int path_normalize(const char *base, const char *path, char *ret, size_t capacit
     return n;
 }
 
-const char *path_below(const char *path, const char *prefix)
-{
+const char *path_below(const char *path, const char *prefix) {
     size_t n = strlen(prefix);
     if (n == 1 && prefix[0] == '/')
         return path[0] == '/' ? path + 1 : NULL;
@@ -59,22 +56,19 @@ const char *path_below(const char *path, const char *prefix)
     return path[n] == '/' ? path + n + 1 : NULL;
 }
 
-const char *path_base(const char *path)
-{
+const char *path_base(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
 }
 
-size_t path_dir_length(const char *path)
-{
+size_t path_dir_length(const char *path) {
     const char *slash = strrchr(path, '/');
     if (!slash)
         return 0;
     return slash == path ? 1 : (size_t)(slash - path);
 }
 
-bool path_ends_with(const char *path, const char *suffix)
-{
+bool path_ends_with(const char *path, const char *suffix) {
     size_t n = strlen(path), m = strlen(suffix);
     return m <= n && memcmp(path + n - m, suffix, m) == 0;
 }

@@ -5,19 +5,16 @@
 
 enum { WORD_MAX = 64 };
 
-static char lower(char c)
-{
+static char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
-static size_t least(size_t a, size_t b)
-{
+static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
 /* Optimal string alignment; upper and lower case are the same letter. Both at most WORD_MAX long. */
-static size_t distance(const char *a, size_t n, const char *b, size_t m)
-{
+static size_t distance(const char *a, size_t n, const char *b, size_t m) {
     size_t rows[3][WORD_MAX + 1];
     size_t *before = rows[0], *above = rows[1], *row = rows[2];
     for (size_t j = 0; j <= m; j++)
@@ -38,8 +35,7 @@ static size_t distance(const char *a, size_t n, const char *b, size_t m)
     return above[m];
 }
 
-const char *suggest_nearest(const char *word, const char *const *candidates, size_t n)
-{
+const char *suggest_nearest(const char *word, const char *const *candidates, size_t n) {
     size_t length = strlen(word);
     if (length == 0 || length > WORD_MAX)
         return NULL;

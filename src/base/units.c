@@ -1,5 +1,9 @@
-/* See units.h. Numbers are read by hand: strtod depends on the locale and takes "inf", "nan" and hexadecimal. */
+/* Owns the arithmetic of units.h. Numbers are read by hand, in integers: strtod depends on the locale and takes "inf", "nan" and
+ * hexadecimal, and "1.1GB" is 1,100,000,000. Pure functions; any thread. */
 #include "base/units.h"
+
+#include "base/show.h"
+
 #include <stdbool.h>
 #include <string.h>
 #include <strings.h>
@@ -39,60 +43,99 @@ static bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-/* DIGITS[.DIGITS], times factor, rounded down. False when malformed or too large. */
-static bool scale(const char *text, size_t n, uint64_t factor, uint64_t *ret) {
-    uint64_t whole = 0;
-    unsigned __int128 part = 0;
-    size_t i = 0;
-    for (; i < n && is_digit(text[i]); i++)
-        if (__builtin_mul_overflow(whole, 10, &whole) || __builtin_add_overflow(whole, text[i] - '0', &whole))
-            return false;
-    if (i == 0)
-        return false;
-    if (i < n && (text[i] != '.' || i + 1 == n))
-        return false;
-    unsigned __int128 divisor = 1;
-    /* 18 places are more than any factor here can tell apart; the rest only has to be digits. */
-    for (size_t places = 0; ++i < n; places++) {
-        if (!is_digit(text[i]))
-            return false;
-        if (places < 18) {
-            divisor *= 10;
-            part = part * 10 + (unsigned)(text[i] - '0');
-        }
+/* A decimal number: whole + fraction / scale. */
+struct amount {
+    uint64_t whole, fraction, scale;
+};
+
+/* DIGITS[.DIGITS]. Returns what follows, or NULL if there's no number; *ret_fits is false when it's beyond 64 bits. */
+static const char *read_amount(const char *p, struct amount *ret, bool *ret_fits) {
+    struct amount a = {.scale = 1};
+    bool fits = true;
+    if (!is_digit(*p))
+        return NULL;
+    for (; is_digit(*p); p++) {
+        fits = fits && !__builtin_mul_overflow(a.whole, 10, &a.whole);
+        fits = fits && !__builtin_add_overflow(a.whole, (uint64_t)(*p - '0'), &a.whole);
     }
-    part = part * factor / divisor;
-    return !__builtin_mul_overflow(whole, factor, ret) && !__builtin_add_overflow(*ret, (uint64_t)part, ret);
+    if (*p == '.' && !is_digit(*++p))
+        return NULL;
+    /* 18 places are more than any factor here can tell apart; the rest only has to be digits. */
+    for (; is_digit(*p); p++) {
+        if (a.scale >= UINT64_C(1000000000000000000))
+            continue;
+        a.fraction = a.fraction * 10 + (uint64_t)(*p - '0');
+        a.scale *= 10;
+    }
+    *ret = a;
+    *ret_fits = fits;
+    return p;
 }
 
-static bool parse(const char *text, const struct unit *units, size_t units_n, bool any_case, uint64_t *ret) {
-    const size_t number = strspn(text, "0123456789.");
-    const char *name = text + number;
+/* Rounded down. False when it doesn't fit. */
+static bool multiply(struct amount a, uint64_t factor, uint64_t *ret) {
+    unsigned __int128 total =
+        (unsigned __int128)a.whole * factor + (unsigned __int128)a.fraction * factor / a.scale;
+    *ret = (uint64_t)total;
+    return total <= UINT64_MAX;
+}
+
+/* What is read: "a size", and how it's written. */
+struct grammar {
+    const char *what, *hint;
+    const struct unit *units;
+    size_t n;
+};
+
+static const struct unit *find_unit(const struct grammar *g, const char *name) {
+    for (size_t i = 0; i < g->n; i++)
+        if (strcasecmp(name, g->units[i].name) == 0)
+            return &g->units[i];
+    return NULL;
+}
+
+static int refuse(const struct grammar *g, const char *text, const char *why, struct error *err) {
+    error_set(err, ERROR_INVALID, "'%s' isn't %s%s%s", show(text).text, g->what, why[0] ? ": " : "", why);
+    error_hint(err, "%s", g->hint);
+    return ERROR_INVALID;
+}
+
+static int parse(const struct grammar *g, const char *text, uint64_t *ret, struct error *err) {
+    struct amount amount;
+    bool fits;
+    uint64_t value;
+    if (text[0] == '-' && is_digit(text[1]))
+        return refuse(g, text, "it's negative", err);
+    const char *name = read_amount(text, &amount, &fits);
+    if (!name)
+        return refuse(g, text, "", err);
     if (*name == ' ')
         name++;
-    for (size_t i = 0; i < units_n; i++) {
-        const bool same = any_case ? strcasecmp(name, units[i].name) == 0 : strcmp(name, units[i].name) == 0;
-        uint64_t value;
-        if (same && scale(text, number, units[i].factor, &value)) {
-            *ret = value;
-            return true;
-        }
-    }
-    return false;
+    const struct unit *unit = find_unit(g, name);
+    if (!unit)
+        return refuse(g, text, *name ? "it has an unknown unit" : "the unit is missing", err);
+    if (!fits || !multiply(amount, unit->factor, &value))
+        return refuse(g, text, "it's too large", err);
+    *ret = value;
+    return 0;
 }
 
 int units_size(const char *text, uint64_t *ret_bytes, struct error *err) {
-    if (parse(text, size_units, sizeof size_units / sizeof size_units[0], true, ret_bytes))
-        return 0;
-    error_set(err, ERROR_INVALID, "'%.64s' isn't a size", text);
-    error_hint(err, "Write a number and a unit, such as 64MB, 2GB or 512MiB.");
-    return ERROR_INVALID;
+    static const struct grammar SIZE = {
+        "a size",
+        "write a number and a unit, such as 64MB, 1.5GB or 512MiB",
+        size_units,
+        sizeof size_units / sizeof size_units[0],
+    };
+    return parse(&SIZE, text, ret_bytes, err);
 }
 
 int units_duration(const char *text, uint64_t *ret_ns, struct error *err) {
-    if (parse(text, duration_units, sizeof duration_units / sizeof duration_units[0], false, ret_ns))
-        return 0;
-    error_set(err, ERROR_INVALID, "'%.64s' isn't a duration", text);
-    error_hint(err, "Write a number and a unit, such as 500ms, 30s, 5m or 1h.");
-    return ERROR_INVALID;
+    static const struct grammar DURATION = {
+        "a duration",
+        "write a number and a unit, such as 500ms, 30s, 5m, 1h or 7d",
+        duration_units,
+        sizeof duration_units / sizeof duration_units[0],
+    };
+    return parse(&DURATION, text, ret_ns, err);
 }

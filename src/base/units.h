@@ -1,9 +1,9 @@
 /* Sizes and durations as people write them.
  *
- *   size      "64MB" "1.5GB" "512MiB" "4096"    B, kB/KB, MB, GB, TB ×1000; KiB, MiB, GiB, TiB ×1024; no unit:
- * bytes duration  "500ms" "30s" "1.5m" "1h" "7d"    also us, ns; a unit is required
+ *   size      "64MB" "1.5GB" "512MiB" "4096"    B, kB/KB, MB, GB, TB ×1000; KiB, MiB, GiB, TiB ×1024; no unit: bytes
+ *   duration  "500ms" "30s" "1.5m" "1h" "7d"    also us, ns; a unit is required
  *
- * Units of sizes may be written in any case; one space may stand before a unit. Nothing is negative, and a value
+ * Units may be written in any case; one space may stand before a unit. Nothing is negative, and a value
  * that doesn't fit 64 bits is an error. */
 #ifndef BASE_UNITS_H
 #define BASE_UNITS_H

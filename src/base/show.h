@@ -1,6 +1,6 @@
 /* Text of users and guests, made fit for a message: short, one line, no terminal control. */
-#ifndef APP_SHOW_H
-#define APP_SHOW_H
+#ifndef BASE_SHOW_H
+#define BASE_SHOW_H
 
 enum { SHOW_MAX = 128 };
 
