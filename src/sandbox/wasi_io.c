@@ -75,7 +75,8 @@ static uint32_t read_file(struct wasi_call *call, const struct descriptor *d, co
     ssize_t n;
     if (at > INT64_MAX)
         return WASI_E_INVAL;
-    if (v->n == 0) {
+    /* The host would call an end past the largest offset an error; it is only past the end of any file. */
+    if (v->n == 0 || v->bytes > INT64_MAX - at) {
         *ret_n = 0;
         return WASI_E_SUCCESS;
     }
