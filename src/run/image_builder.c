@@ -62,9 +62,11 @@ static int read_index(struct cache *c, const char *key, struct json_document **r
 
 /* Everything is unchanged, but files were touched: note their new stats so that the next look is cheap. */
 static void refresh_index(struct cache *c, const char *key, const json_value *root) {
-    struct dependencies *fresh = NULL;
+    struct dependencies *fresh = dependencies_new();
+    if (fresh == NULL)
+        return;
     CLEANUP(buffer_done) struct buffer text = BUFFER_INIT(INDEX_MAX);
-    int r = dependencies_read(json_get(root, "dependencies"), &fresh, NULL);
+    int r = dependencies_read(fresh, json_get(root, "dependencies"));
     if (r == 0)
         r = dependencies_seal(fresh, clock_wall_ns(), NULL);
     size_t cursor = 0;

@@ -1,0 +1,8 @@
+"""The smallest program."""
+
+from capsule import task
+
+
+@task(name="main", compute="LOW", ram="64MB")
+def main() -> str:
+    return "Hello from Capsule!"
