@@ -1,8 +1,28 @@
 #include "message.h"
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LENGTH_N = 4 };
+enum { LENGTH_N = 4, SMALL = 2000 };
+
+static _Alignas(4096) struct {
+    uint8_t in[SMALL], out[SMALL];
+    bool taken;
+} page;
+
+void *message_alloc(size_t n) {
+    if (n > SMALL || page.taken)
+        return malloc(n ? n : 1);
+    page.taken = true;
+    return page.in;
+}
+
+void message_free(void *message) {
+    if (message == page.in)
+        page.taken = false;
+    else
+        free(message);
+}
 
 int message_parse(const uint8_t *bytes, size_t n, struct message *ret) {
     if (n < LENGTH_N)
@@ -36,7 +56,7 @@ uint64_t message_pack(const char *header, size_t header_n, const char *body, siz
     if (header_n > GUEST_HEADER_MAX || body_n > GUEST_MESSAGE_MAX - LENGTH_N - header_n)
         return 0;
     size_t n = LENGTH_N + header_n + body_n;
-    uint8_t *bytes = malloc(n);
+    uint8_t *bytes = n <= SMALL ? page.out : malloc(n);
     if (!bytes)
         return 0;
     message_write(bytes, header, header_n, body, body_n);
@@ -44,9 +64,5 @@ uint64_t message_pack(const char *header, size_t header_n, const char *body, siz
 }
 
 uint64_t message_constant(const char *header, size_t header_n) {
-    static uint8_t bytes[512];
-    if (header_n > sizeof bytes - LENGTH_N)
-        header_n = 0;
-    message_write(bytes, header, header_n, NULL, 0);
-    return reply_at(bytes, LENGTH_N + header_n);
+    return message_pack(header, header_n <= SMALL - LENGTH_N ? header_n : 0, NULL, 0);
 }

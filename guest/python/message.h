@@ -11,14 +11,18 @@ struct message {
     size_t header_n, body_n;
 };
 
-/* Both return 0 and a message, or -1 when the lengths don't fit. */
+/* Memory for a message of n bytes, NULL if there is none. A small message and the reply to it share a page. */
+void *message_alloc(size_t n);
+void message_free(void *message);
+
+/* Returns 0 and a message, or -1 when the lengths don't fit. */
 int message_parse(const uint8_t *bytes, size_t n, struct message *ret);
 
-/* A new message from its parts, as the reply of an exported function; 0 if there's no memory or it is too long. Never freed: a
- * sandbox ends after its reply. */
+/* A message from its parts, as an exported function returns it; 0 if there's no memory or it is too long. A short one needs no
+ * memory and is valid until the next one; a long one is never freed: a sandbox ends after its reply. */
 uint64_t message_pack(const char *header, size_t header_n, const char *body, size_t body_n);
 
-/* The same without a body, where memory may have run out: in static memory, valid until the next one. */
+/* The same from a short header alone; never fails. */
 uint64_t message_constant(const char *header, size_t header_n);
 
 /* Writes the parts to `to`, which has room for 4 + header_n + body_n bytes. */

@@ -1,8 +1,10 @@
-/* `_capsule`: submit, wait and take as sdk/python/capsule/_host.py describes them. Refusals of the host become exceptions whose
+/* `_capsule`: the functions that sdk/python/capsule/_host.py describes. Refusals of the host become exceptions whose
  * text a user understands. */
 #define PY_SSIZE_T_CLEAN
 #include "module.h"
+#include "immortal.h"
 #include "message.h"
+#include "reseed.h"
 #include <Python.h>
 #include <stdbool.h>
 
@@ -122,7 +124,23 @@ static PyObject *py_take(PyObject *self, PyObject *arg) {
     return refused(again);
 }
 
+static PyObject *py_reseed(PyObject *self, PyObject *list) {
+    (void)self;
+    return reseed(list);
+}
+
+static PyObject *py_immortalise(PyObject *self, PyObject *list) {
+    (void)self;
+    if (!PyList_Check(list))
+        return PyErr_Format(PyExc_TypeError, "immortalise() takes a list");
+    immortal_mark(list);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
+    {"reseed", py_reseed, METH_O, "reseed(generators)\n\nSeed random.Random objects from the host's randomness."},
+    {"immortalise", py_immortalise, METH_O,
+     "immortalise(objects)\n\nStop counting references to them and their parts."},
     {"submit", (PyCFunction)(void (*)(void))py_submit, METH_FASTCALL,
      "submit(header, body) -> op\n\nStart a host operation."},
     {"wait", (PyCFunction)(void (*)(void))py_wait, METH_FASTCALL,

@@ -6,6 +6,7 @@
  * Thread rule: one thread; there are no others in a sandbox. */
 #include "message.h"
 #include "module.h"
+#include "nursery.h"
 #include <Python.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -31,7 +32,7 @@ EXPORT(guest_load) uint64_t guest_load(uint8_t *message, uint32_t n);
 EXPORT(guest_call) uint64_t guest_call(uint8_t *message, uint32_t n);
 
 void *guest_alloc(uint32_t n) {
-    return n > GUEST_MESSAGE_MAX ? NULL : malloc(n ? n : 1);
+    return n > GUEST_MESSAGE_MAX ? NULL : message_alloc(n);
 }
 
 /* --- boot */
@@ -91,6 +92,7 @@ static int boot_package(void) {
 }
 
 uint32_t guest_boot(void) {
+    nursery_install();
     if (PyImport_AppendInittab("_capsule", module_init))
         return 1;
     PyStatus status = start_interpreter();
@@ -159,13 +161,14 @@ uint64_t guest_load(uint8_t *message, uint32_t n) {
     if (message_parse(message, n, &in))
         return message_constant(BAD_MESSAGE, sizeof BAD_MESSAGE - 1);
     PyObject *header = PyUnicode_DecodeUTF8(in.header, (Py_ssize_t)in.header_n, NULL);
-    free(message);
+    message_free(message);
     PyObject *reply = header ? PyObject_CallOneArg(load_function, header) : NULL;
     Py_XDECREF(header);
     if (!reply)
         return last_resort();
     char *text;
     Py_ssize_t text_n;
+    nursery_open();
     uint64_t packed =
         PyBytes_AsStringAndSize(reply, &text, &text_n) ? 0 : message_pack(text, (size_t)text_n, NULL, 0);
     Py_DECREF(reply);
@@ -180,7 +183,7 @@ uint64_t guest_call(uint8_t *message, uint32_t n) {
         PyUnicode_DecodeUTF8(in.header, (Py_ssize_t)in.header_n, NULL),
         PyUnicode_DecodeUTF8(in.body, (Py_ssize_t)in.body_n, NULL),
     };
-    free(message);
+    message_free(message);
     if (!args[0] || !args[1]) {
         if (!PyErr_ExceptionMatches(PyExc_UnicodeError))
             return last_resort();

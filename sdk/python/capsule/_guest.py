@@ -6,10 +6,11 @@ image, so it's written for few steps and few touched pages: what it needs is mad
 
 from __future__ import annotations
 
-import _random
+import asyncio
 import gc
 import importlib.util
 import inspect
+import json
 import linecache
 import os
 import random
@@ -20,14 +21,14 @@ from types import ModuleType
 from typing import Any
 
 from . import _codec, _context, _failure, _guest_imports, _loop, _runtime
-from ._host import HEADER_MAX, MESSAGE_MAX, PROJECT
+from ._host import HEADER_MAX, MESSAGE_MAX, PROJECT, host
 from ._task import Task, registry
 
-_reseed = _random.Random.seed
+_host = host()
+_reseed = _host.reseed
 _flush_out = sys.stdout.flush
 _flush_err = sys.stderr.flush
 _environ = os.environ
-_urandom = os.urandom
 _scan = _codec.scan
 _encode = _codec.encode_plain
 _join = "".join
@@ -45,6 +46,7 @@ def boot() -> None:
     _track_seeds()
     os.environ.clear()
     _warm_up()
+    freeze()
 
 
 _tracking: dict[int, random.Random] | None = {}
@@ -71,14 +73,28 @@ def _track_seeds() -> None:
     random.seed = hidden.seed
     tracked(hidden)
     _unseeded[:] = [hidden]
+    before = hidden.getstate()[1]
+    _reseed(_unseeded)
+    after = hidden.getstate()[1]
+    if after[-1] != 624 or sum(a == b for a, b in zip(before, after, strict=True)) > 8:
+        raise SystemError("random.Random isn't laid out as the guest expects")
+
+
+async def _return_later(*args: Any) -> Any:
+    await asyncio.sleep(0)
+    return args
 
 
 def _warm_up() -> None:
     """Run the call path until the interpreter has specialised it: that writes to its code, better here than later."""
-    registry["warm"] = Task(lambda *args: args, "warm", {})
-    for _ in range(30):
-        for body in ("[[1],{}]", '[["a",[2.5,null,true]],{}]', "[[],{}]"):
-            call('{"task":"warm","run_id":"r","task_id":"t","attempt":1,"key":"k","outer":true,"tagged":false}', body)
+    registry["def"] = Task(lambda *args: args, "def", {})
+    registry["async"] = Task(_return_later, "async", {})
+    for _ in range(20):
+        for name in registry:
+            head = json.dumps({"task": name, "attempt": 1, "key": "k", "outer": True, "tagged": False})
+            for body in ("[[1],{}]", '[["a",[2.5,null,true]],{}]', "[[],{}]"):
+                call(head, body)
+                json.loads(body)
     registry.clear()
     _runtime.calling = False
     _context._header = None
@@ -157,6 +173,8 @@ def _settle() -> None:
     global _tracking
     if _tracking is not None:
         _unseeded[:] = _tracking.values()
+        for generator in _unseeded:
+            generator.gauss_next = None  # type: ignore[attr-defined]
         _tracking = None
     tempfile._name_sequence = None  # type: ignore[attr-defined]
     state: Any = uuid
@@ -164,7 +182,13 @@ def _settle() -> None:
     _keep_sources()
     os.environ.clear()
     _flush()
+    freeze()
+
+
+def freeze() -> None:
+    """Make everything that exists part of the image: the collector and reference counts leave it alone."""
     gc.collect()
+    _host.immortalise(gc.get_objects())
     gc.freeze()
 
 
@@ -189,8 +213,7 @@ def call(head: str, body: str) -> str | tuple[bytes, bytes]:
             return _reply(_failure.plain("not_found", f"there is no task {header['task']!r}"))
         _context._header = header
         _runtime.calling = True
-        for generator in _unseeded:
-            _reseed(generator, int.from_bytes(_urandom(16), "little"))
+        _reseed(_unseeded)
         if "env" in header:
             _environ.update(header["env"])
         try:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    import random
 
 PROJECT = "/project"
 """Where the host shows the user's project in a sandbox."""
@@ -30,6 +33,12 @@ class Host(Protocol):
 
     def wait(self, ops: Sequence[int], timeout_ns: int, /) -> int:
         """Park until one of `ops` is done and return its index; -1 after `timeout_ns` (negative: no limit)."""
+
+    def reseed(self, generators: list[random.Random], /) -> None:
+        """Give each of these new state from the host's randomness."""
+
+    def immortalise(self, objects: list[object], /) -> None:
+        """Stop counting references to these objects and what they refer to; they're never freed."""
 
     def take(self, op: int, /) -> bytes:
         """Return the reply of a finished operation, u32 header length first, and free the operation."""
