@@ -1,0 +1,478 @@
+"""The guest side of the package: load, call, errors, what is refused. Natively, with a fake host."""
+
+import json
+
+import pytest
+
+HEAD = "from capsule import NonRetryable, TaskError, context, task\n"
+
+
+def one(sandbox, body, *args, decorator="@task", head="", **keywords):
+    """The reply of a task `t` with this body."""
+    source = (
+        HEAD
+        + head
+        + f"\n{decorator}\ndef t(*args, **kwargs):\n"
+        + "".join(f"    {line}\n" for line in body.splitlines())
+    )
+    call = {"task": "t", "args": list(args)}
+    answer = sandbox(source, {**call, **keywords.pop("call", {})}, **keywords)
+    assert answer["load"]["ok"], answer["load"]
+    return answer["calls"][0] | {"answer": answer}
+
+
+def error_of(reply):
+    assert reply["header"]["ok"] is False, reply
+    assert reply["body"] is None
+    return reply["header"]["error"]
+
+
+# --- loading
+
+
+def test_registry(sandbox):
+    source = HEAD + "from helpers import helper\n\n@task(compute=7, ram='lots')\nasync def main():\n    pass\n"
+    files = {
+        "helpers.py": "import capsule\nclass C:\n    @capsule.task(name='h')\n    def helper(): 1\nhelper=C.helper\n"
+    }
+    load = sandbox(source, files=files)["load"]
+    assert load["ok"]
+    helper, main = load["tasks"]
+    assert (helper["name"], helper["qualname"], helper["line"]) == ("h", "C.helper", 3)
+    assert helper["file"].endswith("/helpers.py")
+    assert (main["name"], main["line"], main["async"]) == ("main", 4, True)
+    assert main["options"] == {"compute": 7, "ram": "lots"}
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "message", "shown"),
+    [
+        ("x = (1,\ny = 2\n", "SyntaxError", "'(' was never closed", 'File "main.py", line 1'),
+        ("\n1 / 0\n", "ZeroDivisionError", "division by zero", 'File "main.py", line 2, in <module>\n    1 / 0'),
+        ("import no_such\n", "ModuleNotFoundError", "No module named 'no_such'", 'File "main.py", line 1, in <module>'),
+        ("import helper\n", "KeyError", "'k'", 'File "helper.py", line 1, in <module>'),
+        ("import sys\nsys.exit(3)\n", "SystemExit", "3", 'File "main.py", line 2'),
+        (
+            "class E(Exception):\n    def __str__(self): 1 / 0\nraise E\n",
+            "E",
+            "its __str__ raised ZeroDivisionError",
+            "line 3",
+        ),
+        ("from capsule import task\n@task(rma=1)\ndef f(): pass\n", "TypeError", "did you mean 'ram'?", "line 2"),
+        ("from capsule import task\n@task\ndef f(): pass\nf()\n", "RuntimeError", "can't call tasks", "line 4"),
+    ],
+)
+def test_load_errors(sandbox, source, name, message, shown):
+    load = sandbox(source, files={"helper.py": "{}['k']\n"})["load"]
+    error = load["error"]
+    assert load["ok"] is False
+    assert (error["type"], error["class"], error["retry"]) == ("import_error", name, False)
+    assert message in error["message"]
+    assert shown in error["traceback"]
+    for ours in ("capsule/", "importlib", "fake_sandbox"):
+        assert ours not in error["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "module", "name"),
+    [("main.py", "main", "main"), ("json.py", "json", "__capsule_main__"), ("a-b.py", "a-b", "__capsule_main__")],
+)
+def test_module_name(sandbox, entry, module, name):
+    source = (
+        HEAD + "import sys\n@task\ndef t():\n    return [__name__, sys.modules[__name__].t is t, sys.argv[0][-7:]]\n"
+    )
+    answer = sandbox(source, {"task": "t"}, entry=entry, module=module)
+    assert answer["calls"][0]["body"] == [name, True, f"/{entry}"[-7:]]
+
+
+def test_own_module_comes_before_the_standard_library(sandbox):
+    source = HEAD + "import statistics, json\n@task\ndef t():\n    return [statistics.mine, hasattr(json, 'mine')]\n"
+    assert one_call(sandbox, source, files={"statistics.py": "mine = 1\n", "json/readme.txt": ""}) == [1, False]
+
+
+def one_call(sandbox, source, **keywords):
+    return sandbox(source, {"task": "t"}, **keywords)["calls"][0]["body"]
+
+
+# --- calling
+
+
+def test_arguments_and_result(sandbox):
+    source = HEAD + "@task\ndef t(a, *, b=2):\n    return {'a': a, 'b': b}\n"
+    answer = sandbox(source, {"task": "t", "args": [[1]]}, {"task": "t", "args": [None], "kwargs": {"b": "é"}})
+    assert [c["body"] for c in answer["calls"]] == [{"a": [1], "b": 2}, {"a": None, "b": "é"}]
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "message"),
+    [
+        ([], {}, "t(): missing a required argument: 'a'"),
+        ([1, 2], {}, "t(): too many positional arguments"),
+        ([1], {"c": 1}, "t(): got an unexpected keyword argument 'c'"),
+        ([1], {"a": 1}, "t(): multiple values for argument 'a'"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_arguments_that_do_not_fit(sandbox, args, kwargs, message, kind):
+    call = {"task": "t", "args": args, "kwargs": kwargs}
+    error = error_of(sandbox(HEAD + f"@task\n{kind} t(a): pass\n", call)["calls"][0])
+    assert error == {"type": "bad_input", "message": message, "retry": False}
+
+
+def test_a_type_error_inside_is_the_task_s_own(sandbox):
+    error = error_of(one(sandbox, "len(3)"))
+    assert (error["type"], error["class"], error["retry"]) == ("task_error", "TypeError", True)
+
+
+@pytest.mark.parametrize("body", ["", "[1", "[[NaN], {}]", "[[], {}] x", "7", "[[]]", "{}"])
+def test_malformed_arguments(sandbox, body):
+    assert error_of(one(sandbox, "return 1", call={"body": body}))["type"] == "bad_input"
+
+
+def test_unknown_task(sandbox):
+    assert error_of(one(sandbox, "pass", call={"task": "no"}))["type"] == "not_found"
+
+
+def test_tagged_arguments_and_results(sandbox):
+    body = json.dumps([[{"$bytes": "AQ=="}, {"$$x": 1}], {}])
+    reply = one(
+        sandbox, "return [args[0] == b'\\1', args[1], args[0]]", call={"body": body, "tagged": True, "outer": False}
+    )
+    assert reply["header"] == {"ok": True, "tagged": True}
+    assert reply["body"] == [True, {"$$x": 1}, {"$bytes": "AQ=="}]
+
+
+def test_outer_result(sandbox):
+    assert one(sandbox, "return {'b': b'\\1', 's': {2, 1}}")["body"] == {"b": "AQ==", "s": [1, 2]}
+
+
+def test_bad_result(sandbox):
+    error = error_of(one(sandbox, "return {'items': [0, {'price': float('nan')}]}"))
+    assert error["type"] == "bad_output"
+    assert error["message"] == "result.items[1].price: the number is NaN, which JSON doesn't have"
+
+
+def test_result_that_is_too_long(sandbox):
+    error = error_of(one(sandbox, "return [b'', 'x' * 70_000_000]"))
+    assert error["type"] == "bad_output"
+    assert "70 MB of JSON; a message holds 66 MB" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "name", "message", "retry"),
+    [
+        ("raise ValueError('no')", "task_error", "ValueError", "no", True),
+        ("raise NonRetryable('no')", "task_error", "NonRetryable", "no", False),
+        ("class Mine(NonRetryable): pass\nraise Mine('no')", "task_error", "Mine", "no", False),
+        ("raise MemoryError", "out_of_memory", None, "more memory than its ram option allows", True),
+        ("raise SystemExit(2)", "task_error", "SystemExit", "2", True),
+        ("raise KeyboardInterrupt", "task_error", "KeyboardInterrupt", "", True),
+        ("raise GeneratorExit", "task_error", "GeneratorExit", "", True),
+        ("def f(): f()\nf()", "task_error", "RecursionError", "maximum recursion depth", True),
+        ("raise TaskError('no', type='policy')", "task_error", "TaskError", "policy: no", False),
+        ("raise TaskError('no', type='timeout')", "task_error", "TaskError", "timeout: no", True),
+        ("raise TaskError('no', retry=False)", "task_error", "TaskError", "no", False),
+        ("raise Exception('\\ud800')", "task_error", "Exception", "?", True),
+    ],
+)
+def test_exceptions(sandbox, body, kind, name, message, retry):
+    error = error_of(one(sandbox, body))
+    assert (error["type"], error.get("class"), error["retry"]) == (kind, name, retry)
+    assert message in error["message"]
+    assert 'File "main.py", line' in error["traceback"]
+    assert error["traceback"].startswith("Traceback (most recent call last):\n")
+    for ours in ("_guest", "importlib", "fake_sandbox"):
+        assert ours not in error["traceback"]
+
+
+def test_traceback_is_python_s(sandbox):
+    body = "try:\n    {}['k']\nexcept KeyError as e:\n    raise ValueError('no') from e"
+    text = error_of(one(sandbox, body))["traceback"]
+    assert "KeyError: 'k'\n\nThe above exception was the direct cause" in text
+    assert text.endswith("ValueError: no\n")
+
+
+def test_async_traceback_has_no_driver(sandbox):
+    source = HEAD + "import asyncio\n@task\nasync def t():\n    await asyncio.sleep(0)\n    raise ValueError('no')\n"
+    text = error_of(sandbox(source, {"task": "t"})["calls"][0])["traceback"]
+    assert text.count("File ") == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "raise ValueError('x' * 10_000_000)",
+        "raise ValueError('\\0' * 10_000_000)",
+        "raise ValueError('é' * 10_000_000)",
+        "raise type('E' * 1_000_000, (Exception,), {})('y')",
+        "class E(Exception):\n    def __str__(self): raise SystemExit\nraise E",
+        "class E(Exception):\n    def __str__(self): return 3\nraise E",
+        "e = None\nfor i in range(3000):\n    n = ValueError('x' * 1000)\n    n.__cause__ = e\n    e = n\nraise e",
+        "e = ValueError()\ne.__cause__ = e\nraise e",
+        "raise ExceptionGroup('g', [ValueError('a'), TypeError('b')])",
+    ],
+)
+def test_monstrous_exceptions(sandbox, body):
+    reply = one(sandbox, body)
+    error = error_of(reply)
+    assert error["type"] == "task_error"
+    assert len(error["message"].encode()) <= 64 * 1024
+    assert len(error["traceback"].encode()) <= 256 * 1024
+    assert len(json.dumps(reply["header"], ensure_ascii=False).encode()) <= 1024 * 1024
+
+
+def test_output_is_flushed(sandbox):
+    assert one(sandbox, "print('é', end='')\nreturn 1")["answer"]["output"] == "é"
+
+
+def test_closed_output(sandbox):
+    assert one(sandbox, "import sys\nsys.stdout = None\nreturn 1")["body"] == 1
+
+
+# --- the sandbox's own state
+
+
+def test_environment_and_folder(sandbox):
+    body = "import os\nreturn [dict(os.environ), os.getenv('A'), os.path.basename(os.getcwd())]"
+    assert one(sandbox, body, call={"env": {"A": "b"}})["body"] == [{"A": "b"}, "b", "project"]
+    assert one(sandbox, body)["body"] == [{}, None, "project"]
+
+
+def test_context(sandbox):
+    body = "c = context()\nassert c is context()\n"
+    body += "return [c.run_id, c.task_id, c.task_name, c.attempt, c.idempotency_key, c.deadline]"
+    call = {"attempt": 2, "deadline_ns": 1_700_000_000_000_001_000}
+    assert one(sandbox, body, call=call)["body"] == ["run", "t1", "t", 2, "key-1", "2023-11-14T22:13:20.000001+00:00"]
+    assert one(sandbox, body)["body"][-1] is None
+
+
+def test_randomness_is_seeded_anew_unless_the_user_seeded_it(sandbox):
+    head = "import random\nown, fixed, ours = random.Random(), random.Random(5), random.Random()\nours.seed(1)\n"
+    body = "return [random.random(), own.random(), own.gauss(0, 1), fixed.random(), ours.random()]"
+    source = HEAD + head + f"@task\ndef t():\n    fixed.seed(5); ours.seed(1)\n    {body}\n"
+    one, two = (c["body"] for c in sandbox(source, {"task": "t"}, {"task": "t"})["calls"])
+    assert one[:3] != two[:3]
+    assert one[3:] == two[3:]
+    source = HEAD + "import random\nrandom.seed(3)\n@task\ndef t():\n    return random.random()\n"
+    import random
+
+    assert sandbox(source, {"task": "t"})["calls"][0]["body"] == random.Random(3).random()
+
+
+def test_cached_names_are_forgotten(sandbox):
+    head = "import tempfile, uuid\ntempfile.mktemp(dir='/tmp'); uuid.getnode(); uuid.uuid1()\n"
+    body = "return [tempfile._name_sequence is None, uuid._node]"
+    assert one(sandbox, body, head=head)["body"] == [True, None]
+
+
+# --- what can't work
+
+
+@pytest.mark.parametrize(
+    ("module", "hint"),
+    [
+        ("ssl", "capsule.http"),
+        ("_ssl", "capsule.http"),
+        ("multiprocessing", "put the work into a task"),
+        ("multiprocessing.pool", "put the work into a task"),
+        ("socket", "capsule.http"),
+        ("_socket", "capsule.http"),
+        ("subprocess", "put the work into a task"),
+    ],
+)
+def test_refused_imports(sandbox, module, hint):
+    load = sandbox(f"import {module}\n")["load"]
+    assert load["error"]["class"] == "ModuleNotFoundError"
+    assert hint in load["error"]["message"]
+    assert load["error"]["traceback"].count("File ") == 1
+    body = f"try:\n    import {module}\nexcept ImportError:\n    return 'none'"
+    assert one(sandbox, body)["body"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "hint"),
+    [
+        ("import asyncio.base_events as m\nm.socket.socket()", "OSError", "capsule.http"),
+        ("import asyncio.base_events as m\nm.socket.create_connection(('a', 1))", "OSError", "capsule.http"),
+        ("import asyncio.base_events as m\nm.socket.getaddrinfo('a', 1)", "OSError", "capsule.http"),
+        ("import asyncio.base_events as m\nm.subprocess.run(['ls'])", "OSError", "put the work into a task"),
+        ("import urllib.request as m\nm.urlopen('http://127.0.0.1:1/')", "URLError", "capsule.http"),
+        ("import os\nos.system('ls')", "OSError", "put the work into a task"),
+        ("import os\nos.popen('ls')", "OSError", "put the work into a task"),
+        ("import threading\nthreading.Thread(target=print).start()", "RuntimeError", "run tasks in parallel"),
+        ("import _thread\n_thread.start_new_thread(print, ())", "RuntimeError", "run tasks in parallel"),
+        (
+            "from concurrent.futures import ThreadPoolExecutor as E\nE().submit(print)",
+            "RuntimeError",
+            "run tasks in parallel",
+        ),
+        ("from concurrent.futures import ProcessPoolExecutor", "ModuleNotFoundError", "put the work into a task"),
+        ("import asyncio\nasyncio.run(asyncio.to_thread(print))", "RuntimeError", "run tasks in parallel"),
+        ("import asyncio\nasyncio.run(asyncio.open_connection('a', 1))", "OSError", "capsule.http"),
+        ("import asyncio\nasyncio.run(asyncio.create_subprocess_exec('ls'))", "OSError", "put the work into a task"),
+    ],
+)
+def test_refused_uses(sandbox, body, name, hint):
+    error = error_of(one(sandbox, body))
+    assert (error["class"], hint in error["message"]) == (name, True), error
+
+
+def test_packages_may_import_what_they_do_not_use(sandbox, tmp_path):
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "client.py").write_text("import socket, subprocess, asyncio\nsame = asyncio.base_events.socket is socket\n")
+    source = HEAD + "import client\n@task\ndef t():\n    return client.same\n"
+    assert sandbox(source, {"task": "t"}, path=[str(site)])["calls"][0]["body"] is True
+
+
+@pytest.mark.parametrize("where", ["fast.cpython-313-other.so", "fast.cp313-win_amd64.pyd"])
+def test_c_extension(sandbox, tmp_path, where):
+    package = tmp_path / "site" / "quick"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("from . import fast\n")
+    (package / where).write_bytes(b"\x7fELF")
+    source = HEAD + "@task\ndef t():\n    import quick\n"
+    answer = sandbox(source, {"task": "t"}, path=[str(tmp_path / "site")])
+    error = error_of(answer["calls"][0])
+    assert error["class"] == "ModuleNotFoundError"
+    assert f"quick.fast is a C extension ({where})" in error["message"]
+
+
+def test_absent_part_of_the_standard_library(sandbox):
+    load = sandbox("import msvcrt\n")["load"]
+    assert "'msvcrt' is a part of Python that a sandbox doesn't have" in load["error"]["message"]
+
+
+# --- tasks that call tasks
+
+CHILD = HEAD + "@task\ndef child(price, **more): pass\n\n@task\nasync def achild(x): pass\n"
+PLAIN = {"ok": True, "tagged": False}
+
+
+def calling(sandbox, body, *replies, kind="def"):
+    source = CHILD + f"import asyncio\n\n@task\n{kind} t():\n" + "".join(f"    {line}\n" for line in body.splitlines())
+    answer = sandbox(source, {"task": "t"}, replies=replies)
+    return answer["calls"][0], answer["submitted"]
+
+
+def test_call(sandbox):
+    reply, submitted = calling(sandbox, "return child(1, more='x')", [PLAIN, {"a": [2]}])
+    assert reply["body"] == {"a": [2]}
+    assert submitted == [[{"op": "task.call", "task": "child", "tagged": False}, '[[1],{"more":"x"}]']]
+
+
+def test_call_with_tagged_values(sandbox):
+    reply, submitted = calling(
+        sandbox, "return child(b'x') == {b'y'}", [{"ok": True, "tagged": True}, {"$set": [{"$bytes": "eQ=="}]}]
+    )
+    assert reply["body"] is True
+    assert submitted == [[{"op": "task.call", "task": "child", "tagged": True}, '[[{"$bytes":"eA=="}],{}]']]
+
+
+def test_call_of_an_async_task(sandbox):
+    assert calling(sandbox, "return await achild(1)", [PLAIN, 5], kind="async def")[0]["body"] == 5
+
+
+def test_gather(sandbox):
+    body = "return await asyncio.gather(achild(1), asyncio.sleep(0.01, 7), achild(2))"
+    reply, submitted = calling(sandbox, body, [PLAIN, 5], [PLAIN, 6], kind="async def")
+    assert reply["body"] == [5, 7, 6]
+    assert len(submitted) == 2
+
+
+def test_failed_child(sandbox):
+    error = {
+        "type": "task_error",
+        "class": "ValueError",
+        "message": "no",
+        "traceback": "Traceback …\nValueError: no\n",
+        "retry": True,
+    }
+    body = """try:
+    child(1)
+except TaskError as e:
+    return [e.type, e.message, e.class_name, e.execution, e.traceback, e.task_name, str(e)]"""
+    reply, _ = calling(sandbox, body, [{"ok": False, "error": {**error, "execution": {"retries": 1}}}, None])
+    assert reply["body"] == [
+        "task_error",
+        "no",
+        "ValueError",
+        {"retries": 1},
+        error["traceback"],
+        "child",
+        "task 'child' failed: ValueError: no",
+    ]
+    reply, _ = calling(sandbox, "child(1)", [{"ok": False, "error": error}, None])
+    uncaught = error_of(reply)
+    assert (uncaught["class"], uncaught["retry"]) == ("TaskError", True)
+    assert "Inside task 'child':" in uncaught["traceback"]
+    assert "capsule/" not in uncaught["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("child", "retry"),
+    [
+        ({"type": "timeout", "retry": True}, True),
+        ({"type": "timeout"}, True),
+        ({"type": "out_of_fuel"}, False),
+        ({"type": "policy", "retry": True}, False),
+        ({"type": "cancelled"}, False),
+        ({"type": "bad_output"}, False),
+        ({"type": "task_error", "class": "NonRetryable", "retry": False}, False),
+        ({"type": "task_error", "class": "TaskError", "retry": False}, False),
+    ],
+)
+def test_uncaught_child_failure_is_retried_only_if_that_can_help(sandbox, child, retry):
+    reply, _ = calling(sandbox, "child(1)", [{"ok": False, "error": {"message": "no", **child}}, None])
+    assert error_of(reply)["retry"] is retry
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("child(float('nan'))", "argument price: the number is NaN"),
+        ("child([1, {'a': object()}])", "argument price[1].a: an object object isn't a JSON value"),
+        ("child(1, more=[1j])", "argument more[0]: a complex object isn't"),
+        ("child(1, 2, {1, 1j})", ": a complex object isn't a JSON value"),
+        ("child('x' * 70_000_000)", "70 MB of arguments"),
+    ],
+)
+def test_arguments_that_can_not_cross(sandbox, call, message):
+    body = f"try:\n    {call}\nexcept TaskError as e:\n    return [e.type, e.message]"
+    kind, text = calling(sandbox, body)[0]["body"]
+    assert kind == "bad_input"
+    assert message in text
+
+
+def test_nothing_can_wake_the_loop(sandbox):
+    reply, _ = calling(sandbox, "await asyncio.get_running_loop().create_future()", kind="async def")
+    assert "nothing can ever wake this event loop" in error_of(reply)["message"]
+
+
+def test_coroutines_left_behind_are_cancelled(sandbox):
+    body = """async def left():
+    try:
+        await asyncio.sleep(1000)
+    finally:
+        print("cancelled")
+keep.append(asyncio.create_task(left()))
+await asyncio.sleep(0)
+return 1"""
+    source = (
+        HEAD + "import asyncio\nkeep = []\n@task\nasync def t():\n" + "".join(f"    {x}\n" for x in body.splitlines())
+    )
+    answer = sandbox(source, {"task": "t"})
+    assert answer["calls"][0]["body"] == 1
+    assert answer["output"] == "cancelled\n"
+
+
+@pytest.mark.parametrize(
+    "body", ["asyncio.run(f())", "asyncio.Runner().run(f())", "asyncio.new_event_loop().run_until_complete(f())"]
+)
+def test_asyncio_in_a_plain_task(sandbox, body):
+    source = """async def f():
+    async with asyncio.timeout(5), asyncio.TaskGroup() as g:
+        one = g.create_task(asyncio.sleep(0.01, 4))
+    return one.result()
+"""
+    assert calling(sandbox, source + f"return {body}")[0]["body"] == 4
