@@ -31,24 +31,31 @@ debian_install() {
     command -v dpkg-query >/dev/null ||
         recipe_die "this build takes its tools from Debian packages, and dpkg is not here" \
             "Debian 12 or later is needed; install by hand: ${debian_packages[*]}"
+    [ -n "$(debian_missing)" ] || return 0
+    exec 9>"$cache/apt.lock"
+    flock 9
     missing=$(debian_missing | tr '\n' ' ')
-    [ -n "${missing// /}" ] || return 0
+    if [ -z "${missing// /}" ]; then # another build was quicker
+        exec 9>&-
+        return 0
+    fi
     printf 'capsule build: installing %s\n' "$missing" >&2
     [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null ||
         recipe_die "packages are missing and neither root nor sudo without a password is at hand" \
             "try: sudo apt-get install --no-install-recommends $missing"
     {
         # An earlier installation that was cut off leaves packages half done; apt refuses to go on before that.
-        debian_as_root dpkg --configure -a
+        [ -z "$(dpkg --audit)" ] || debian_as_root dpkg --configure -a
         debian_as_root apt-get -o DPkg::Lock::Timeout=600 update
         # shellcheck disable=SC2086  # a list of names
         debian_as_root env DEBIAN_FRONTEND=noninteractive apt-get -y --no-install-recommends \
             -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=600 install $missing
-    } >"$log" 2>&1 || {
+    } >"$log" 2>&1 9>&- || {
         tail -n 15 "$log" | sed 's/^/  | /' >&2
         recipe_die "apt-get could not install: $missing" "whole log: $log" \
             "try: apt-get install --no-install-recommends $missing"
     }
+    exec 9>&-
 }
 
 # One line that changes when a tool that shapes results changes.

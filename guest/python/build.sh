@@ -4,6 +4,7 @@
 #   core.wasm memory.bin                   the interpreter's code; its linear memory as linked
 #   lib/python3.13/ lib/site/capsule/      the standard library; the `capsule` package that tasks import
 #   guest.json                             name, version and digest of all this
+# and FOLDER/python.native, a file with the path of a native CPython of the same version (for benchmarks).
 #
 # Stages, each cached by its inputs:  source → native → profile → libpython → link → result
 #                                               └→ stdlib, package ───────────────→ result
@@ -235,3 +236,4 @@ if [ "$(cat "$target/guest.json" 2>/dev/null)" != "$json" ]; then
     flock 9
     assemble "$target" "$json"
 fi
+printf '%s\n' "$native/bin/python3.13" >"$1/python.native"
