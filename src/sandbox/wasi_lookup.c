@@ -149,6 +149,19 @@ static uint32_t check_shown(struct wasi_call *call, const struct place *p, const
     return place_find(call, p, LOOKUP_FOLLOW, &target) ? WASI_E_NOENT : WASI_E_SUCCESS;
 }
 
+/* Fills in the stat of an opened place and judges it: may a guest see it, and is it what the path asks for? */
+static uint32_t inspect(struct wasi_call *call, const struct place *p, bool follow, struct found *f) {
+    charge(call, COST_SYSCALL);
+    if (FAULT("wasi.stat") || fstat(f->fd, &f->st) != 0)
+        return WASI_E_IO;
+    if (follow && S_ISLNK(f->st.st_mode))
+        return WASI_E_LOOP;
+    uint32_t status = check_shown(call, p, f);
+    if (status)
+        return status;
+    return p->folder && !S_ISDIR(f->st.st_mode) ? WASI_E_NOTDIR : WASI_E_SUCCESS;
+}
+
 static uint32_t find_on_host(struct wasi_call *call, const struct place *p, unsigned how, struct found *ret) {
     bool follow = (how & LOOKUP_FOLLOW) || p->folder;
     if (p->mount->kind == MOUNT_FILE && p->rest[0])
@@ -157,22 +170,13 @@ static uint32_t find_on_host(struct wasi_call *call, const struct place *p, unsi
         return WASI_E_NOENT;
     int flags = O_PATH | (follow && p->mount->kind != MOUNT_FILE ? 0 : O_NOFOLLOW);
     int fd = open_beneath(call, p, host_name(p), flags, how);
-    if (fd < 0) {
-        if (fd == -ENOENT)
-            place_trace(call, p, WASI_TRACE_ABSENT);
+    if (fd == -ENOENT)
+        place_trace(call, p, WASI_TRACE_ABSENT);
+    if (fd < 0)
         return lookup_errno(-fd);
-    }
     ret->fd = fd;
     ret->synthetic = false;
-    charge(call, COST_SYSCALL);
-    if (FAULT("wasi.stat") || fstat(fd, &ret->st) != 0)
-        return WASI_E_IO;
-    if (follow && S_ISLNK(ret->st.st_mode))
-        return WASI_E_LOOP;
-    uint32_t status = check_shown(call, p, ret);
-    if (status)
-        return status;
-    return p->folder && !S_ISDIR(ret->st.st_mode) ? WASI_E_NOTDIR : WASI_E_SUCCESS;
+    return inspect(call, p, follow, ret);
 }
 
 uint32_t place_find(struct wasi_call *call, const struct place *p, unsigned how, struct found *ret) {
