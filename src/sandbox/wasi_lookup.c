@@ -262,13 +262,18 @@ bool place_lists(struct wasi_call *call, const struct place *p, const char *name
            place_find(call, &child, LOOKUP_FOLLOW, &found) == WASI_E_SUCCESS;
 }
 
-void place_trace(const struct wasi_call *call, const struct place *p, enum wasi_trace_kind kind) {
-    const struct wasi_options *o = &call->wasi->options;
+/* Apart, because its buffer would make every lookup's frame on the fiber's stack larger by two pages. */
+__attribute__((noinline)) static void report(const struct wasi_options *o, const struct place *p,
+                                             enum wasi_trace_kind kind) {
     char host[2 * PATH_LENGTH_MAX];
-    if (!o->trace || !p->mount || !p->mount->host)
-        return;
     bool below = p->mount->kind != MOUNT_FILE && p->rest[0];
     int n = snprintf(host, sizeof host, "%s%s%s", p->mount->host, below ? "/" : "", below ? p->rest : "");
     if (n > 0 && (size_t)n < sizeof host)
         o->trace(o->user, kind, host);
+}
+
+void place_trace(const struct wasi_call *call, const struct place *p, enum wasi_trace_kind kind) {
+    const struct wasi_options *o = &call->wasi->options;
+    if (o->trace && p->mount && p->mount->host)
+        report(o, p, kind);
 }
