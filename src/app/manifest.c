@@ -90,18 +90,16 @@ static int read_option(struct task_options *o, enum option_place place, const st
     int status = task_options_set(o, place, at->key, value, err);
     if (status == 0 || status == ERROR_NOMEM)
         return status;
-    if (status == ERROR_NOT_FOUND) {
-        /* The hint stays; only the words are the manifest's. */
-        char hint[ERROR_HINT_MAX] = "";
-        if (err)
-            memcpy(hint, err->hint, sizeof hint);
-        misplaced(at, "key", at->key, NULL, 0, err);
-        error_hint(err, "%s", hint);
+    if (!err)
         return ERROR_PROJECT;
-    }
-    error_prefix(err, "%s:%llu: [%s]", at->file, (unsigned long long)at->line, at->table);
-    if (err)
-        err->code = ERROR_PROJECT;
+    char hint[ERROR_HINT_MAX]; /* stays; only the words are the manifest's */
+    memcpy(hint, err->hint, sizeof hint);
+    if (status == ERROR_NOT_FOUND)
+        misplaced(at, "key", at->key, NULL, 0, err);
+    else
+        error_set(err, ERROR_PROJECT, "%s:%llu: [%s] %s", at->file, (unsigned long long)at->line, at->table,
+                  err->message);
+    error_hint(err, "%s", hint);
     return ERROR_PROJECT;
 }
 
