@@ -13,4 +13,8 @@ from ._context import Context, context
 from ._errors import NonRetryable, TaskError
 from ._task import Task, task
 
+for _public in (Context, NonRetryable, Task, TaskError, context, task):
+    _public.__module__ = __name__  # tracebacks and help() show where users import it from
+del _public
+
 __all__ = ["Context", "NonRetryable", "Task", "TaskError", "context", "task"]

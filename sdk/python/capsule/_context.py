@@ -56,7 +56,7 @@ def context() -> Context:
         deadline = None if ns is None else epoch + datetime.timedelta(microseconds=ns // 1000)
         _current = Context(
             _header.get("run_id", ""),
-            _header.get("task_id", ""),
+            str(_header.get("task_id", "")),
             _header["task"],
             _header.get("attempt", 1),
             _header.get("key", ""),

@@ -11,6 +11,7 @@ import gc
 import importlib.util
 import inspect
 import json
+import keyword
 import linecache
 import os
 import random
@@ -127,7 +128,7 @@ def _import(header: dict[str, Any]) -> None:
     sys.argv = [entry]
     os.chdir(header.get("cwd", PROJECT))
     _let_shadow(path[0] if path else PROJECT, entry)
-    if not name.isidentifier() or name in sys.modules or name in sys.stdlib_module_names:
+    if not name.isidentifier() or keyword.iskeyword(name) or name in sys.modules or name in sys.stdlib_module_names:
         name = "__capsule_main__"
     spec = importlib.util.spec_from_file_location(name, entry)
     if spec is None or spec.loader is None:

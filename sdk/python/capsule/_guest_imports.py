@@ -20,7 +20,7 @@ from ._host import PROJECT
 
 SOCKETS = "sockets can't work in a sandbox; for HTTP use capsule.http"
 PROCESSES = "processes can't be started in a sandbox; put the work into a task and call it"
-THREADS = "threads can't be started in a sandbox; run tasks in parallel with .start() or .map(), or use asyncio"
+THREADS = "threads can't be started in a sandbox; put the work into tasks, several at once by asyncio.gather"
 
 _TLS = "there is no TLS in a sandbox, the host does it; for HTTPS use capsule.http"
 _NATIVE = "native libraries can't be loaded in a sandbox; use a pure-Python package"
@@ -48,6 +48,7 @@ _REFUSED = {
     "turtle": ("_tkinter", _TERMINAL),
     "fcntl": ("fcntl", _FILES),
     "mmap": ("mmap", _FILES),
+    "sqlite3": ("_sqlite3", "this Python is built without SQLite; keep data in files or JSON"),
     "grp": ("grp", _SYSTEM),
     "pwd": ("pwd", _SYSTEM),
     "resource": ("resource", _SYSTEM),
