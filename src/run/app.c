@@ -124,6 +124,24 @@ static int read_options(const json_value *options, const char *where, struct tas
     return 0;
 }
 
+static const char *variable_value(const struct opening *o, const char *name) {
+    const char *value = getenv(name);
+    return value != NULL ? value : dotenv_get(o->dotenv, name);
+}
+
+/* A variable that a task names may be missing; one that somebody asked for by hand is a mistake. */
+static int check_variables(const struct opening *o, struct error *err) {
+    for (size_t i = 0; i < o->options->variables_n; i++) {
+        const capsule_variable *v = &o->options->variables[i];
+        if (v->value != NULL || variable_value(o, v->name) != NULL)
+            continue;
+        error_set(err, ERROR_INVALID, "the variable %s is set neither in the environment nor in .env", v->name);
+        error_hint(err, "set it, or give it a value: %s=…", v->name);
+        return ERROR_INVALID;
+    }
+    return 0;
+}
+
 /* The variables that a policy names, and the embedder's, as a JSON object. A variable that isn't set is left out. */
 static int write_environment(const struct opening *o, struct app_task *t, struct error *err) {
     CLEANUP(buffer_done) struct buffer json = BUFFER_INIT(ENVIRONMENT_MAX);
@@ -132,9 +150,7 @@ static int write_environment(const struct opening *o, struct app_task *t, struct
         const char *name = i < names ? t->policy.env.items[i] : o->options->variables[i - names].name;
         const char *value = i < names ? NULL : o->options->variables[i - names].value;
         if (value == NULL)
-            value = getenv(name);
-        if (value == NULL)
-            value = dotenv_get(o->dotenv, name);
+            value = variable_value(o, name);
         if (value == NULL)
             continue;
         buffer_putc(&json, json.size == 0 ? '{' : ',');
@@ -307,6 +323,8 @@ static int open_app(struct opening *o, const char *file, struct error *err) {
         r = unsupported_language(&app->project, err);
     if (r == 0)
         r = dotenv_read(&app->project, &o->dotenv, err);
+    if (r == 0)
+        r = check_variables(o, err);
     if (r == 0)
         r = add_mounts(o, err);
     if (r == 0)

@@ -111,8 +111,11 @@ int mounts_add_project(struct mount_table *t, const struct project *p, struct er
 }
 
 int mounts_guest_path(const struct project *p, const char *host, char *ret, size_t capacity) {
+    /* A relative name stays the same name, also one that leaves the project: "../data" is "../data" in the guest. */
+    if (host[0] != '/')
+        return path_normalize(GUEST_PROJECT, host, ret, capacity);
     char absolute[PATH_LENGTH_MAX];
-    int n = path_normalize(p->root, host, absolute, sizeof absolute);
+    int n = path_normalize("/", host, absolute, sizeof absolute);
     if (n < 0)
         return n;
     const char *rest = path_below(absolute, p->root);
