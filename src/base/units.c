@@ -114,6 +114,8 @@ static int parse(const struct grammar *g, const char *text, uint64_t *ret, struc
     const struct unit *unit = find_unit(g, name);
     if (!unit)
         return refuse(g, text, *name ? "it has an unknown unit" : "the unit is missing", err);
+    if (unit->factor == 1 && amount.scale > 1)
+        return refuse(g, text, "there's nothing smaller than one", err);
     if (!fits || !multiply(amount, unit->factor, &value))
         return refuse(g, text, "it's too large", err);
     *ret = value;
