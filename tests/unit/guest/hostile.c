@@ -1,0 +1,120 @@
+/* A guest that misbehaves on request, for test_sandbox.c. Freestanding: built by clang for wasm32 without a C library.
+ *
+ * attack(message) does what the message's body says: struct order in shared form, little-endian: u32 what, u32 unused, u64 a, b, c. Its reply's body is
+ * one i64. */
+#include <stdint.h>
+
+#define EXPORT(name) __attribute__((export_name(#name), used))
+#define IMPORT(module, name) __attribute__((import_module(module), import_name(name)))
+
+IMPORT("capsule", "op_submit") int32_t op_submit(uint32_t address, uint32_t n);
+IMPORT("capsule", "op_wait") int32_t op_wait(uint32_t address, uint32_t n, int64_t timeout_ns);
+IMPORT("capsule", "op_take") int32_t op_take(uint32_t op, uint32_t address, uint32_t capacity);
+IMPORT("wasi_snapshot_preview1", "sched_yield") int32_t sched_yield(void);
+IMPORT("wasi_snapshot_preview1", "proc_exit") void proc_exit(uint32_t code);
+IMPORT("wasi_snapshot_preview1", "fd_write") int32_t fd_write(uint32_t fd, uint32_t vectors, uint32_t n, uint32_t written);
+IMPORT("wasi_snapshot_preview1", "poll_oneoff") int32_t poll_oneoff(uint32_t in, uint32_t out, uint32_t n, uint32_t done);
+
+struct order {
+    uint32_t what, unused;
+    uint64_t a, b, c;
+};
+
+enum {
+    SUBMIT, WAIT, TAKE, SPIN, SPIN_CALLS, GROW, RECURSE, ABORT, EXIT, PEEK, POKE, WRITE, SLEEP, SUBMIT_TEXT, WAIT_ONE, REPLY_RAW,
+};
+
+static uint8_t heap[1 << 20];
+static uint32_t heap_used;
+static struct {
+    uint32_t header_n;
+    int64_t body;
+} __attribute__((packed)) reply;
+
+EXPORT(guest_alloc) void *guest_alloc(uint32_t n) {
+    if (n > sizeof heap - heap_used)
+        return 0;
+    heap_used += (n + 15) & ~15u;
+    return heap + heap_used - ((n + 15) & ~15u);
+}
+
+static volatile uint32_t sink;
+
+__attribute__((noinline)) static uint32_t recurse(uint32_t depth) {
+    volatile uint32_t frame[64];
+    frame[depth % 64] = depth;
+    return recurse(depth + 1) + frame[depth % 64];
+}
+
+static int64_t grow(uint64_t pages) {
+    return (int32_t)__builtin_wasm_memory_grow(0, (uint32_t)pages);
+}
+
+static int64_t sleep_ns(uint64_t ns) {
+    static struct {
+        uint64_t userdata;
+        uint8_t tag, pad[7];
+        uint32_t clock, pad2;
+        uint64_t timeout, precision;
+        uint16_t flags, pad3[3];
+    } subscription;
+    static uint8_t event[32];
+    static uint32_t n;
+    subscription.clock = 1;
+    subscription.timeout = ns;
+    return poll_oneoff((uint32_t)(uintptr_t)&subscription, (uint32_t)(uintptr_t)event, 1, (uint32_t)(uintptr_t)&n);
+}
+
+static int64_t write_n(uint64_t n) {
+    static struct {
+        uint32_t base, n;
+    } vector;
+    static uint32_t written;
+    vector.base = (uint32_t)(uintptr_t)heap;
+    vector.n = (uint32_t)n;
+    return fd_write(1, (uint32_t)(uintptr_t)&vector, 1, (uint32_t)(uintptr_t)&written);
+}
+
+static int64_t submit_text(void) {
+    static const char text[] = "\x10\0\0\0{\"op\":\"test.op\"}body";
+    return op_submit((uint32_t)(uintptr_t)text, sizeof text - 1);
+}
+
+static int64_t wait_one(uint64_t op, uint64_t timeout) {
+    static uint32_t ops[1];
+    ops[0] = (uint32_t)op;
+    return op_wait((uint32_t)(uintptr_t)ops, 1, (int64_t)timeout);
+}
+
+static int64_t obey(const struct order *o) {
+    switch (o->what) {
+    case SUBMIT: return op_submit((uint32_t)o->a, (uint32_t)o->b);
+    case WAIT: return op_wait((uint32_t)o->a, (uint32_t)o->b, (int64_t)o->c);
+    case TAKE: return op_take((uint32_t)o->a, (uint32_t)o->b, (uint32_t)o->c);
+    case SPIN: for (;;) sink++;
+    case SPIN_CALLS: for (;;) sched_yield();
+    case GROW: return grow(o->a);
+    case RECURSE: return recurse(0);
+    case ABORT: __builtin_trap();
+    case EXIT: proc_exit((uint32_t)o->a); return 0;
+    case PEEK: return *(volatile uint8_t *)(uintptr_t)o->a;
+    case POKE: *(volatile uint8_t *)(uintptr_t)o->a = (uint8_t)o->b; return 0;
+    case WRITE: return write_n(o->a);
+    case SLEEP: return sleep_ns(o->a);
+    case SUBMIT_TEXT: return submit_text();
+    case WAIT_ONE: return wait_one(o->a, o->b);
+    }
+    return -1;
+}
+
+EXPORT(attack) uint64_t attack(const uint8_t *message, uint32_t n) {
+    struct order order = {0};
+    uint32_t header_n = *(const uint32_t *)message;
+    const uint8_t *body = message + 4 + header_n;
+    for (uint32_t i = 0; i < sizeof order && 4 + header_n + i < n; i++)
+        ((uint8_t *)&order)[i] = body[i];
+    if (order.what == REPLY_RAW) /* any address and size as the reply */
+        return order.a << 32 | (uint32_t)order.b;
+    reply.body = obey(&order);
+    return (uint64_t)(uintptr_t)&reply << 32 | sizeof reply;
+}
