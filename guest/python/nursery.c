@@ -10,6 +10,7 @@
  * blocks between `next` and the end of the stretch have never been used. Thread rule: none, there is one thread. */
 #include "nursery.h"
 #include <Python.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -112,12 +113,8 @@ void nursery_install(void) {
 }
 
 void nursery_open(void) {
-    memset(nursery.free, 0, sizeof nursery.free);
-    /* a page's first block's object is at its offset 8 */
-    nursery.next = stretch + HEADER_N;
+    if (nursery.end)
+        return;
+    nursery.next = stretch + HEADER_N; /* so that objects are aligned to UNIT */
     nursery.end = stretch + NURSERY_N;
-}
-
-void nursery_close(void) {
-    memset(&nursery, 0, sizeof nursery);
 }
