@@ -155,6 +155,7 @@ static void sweeps_what_nobody_owns(void **state) {
     assert_false(scratch_exists(*state, "index/good"));
 }
 
+#ifdef CAPSULE_FAULTS
 /* What a process does that builds an image. Returns whether all went as without faults. */
 static bool work(const char *folder) {
     struct cache *c = NULL;
@@ -178,6 +179,8 @@ static bool work(const char *folder) {
     cache_close(c);
     return good;
 }
+
+#endif
 
 /* Point 1, 2, 3 … fails, in a cache that is new and in one that is in use; afterwards everything works. */
 static void survives_every_failure(void **state) {

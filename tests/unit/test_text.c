@@ -207,7 +207,7 @@ static void reads_sizes(void **state) {
         {"7B", 7, NULL},
         {"1.1GB", 1100000000, NULL},
         {"1.0000000000000000000000001KB", 1000, NULL},
-        {"1.99B", 1, NULL},
+        {"1.99B", 0, "nothing smaller"},
         {"0", 0, NULL},
         {"18446744073709551615", UINT64_MAX, NULL},
         {"16777215TiB", UINT64_C(16777215) << 40, NULL},
