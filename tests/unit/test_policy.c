@@ -58,71 +58,70 @@ static void reads_numbers(void **state) {
     }
 }
 
+static const struct {
+    const char *key, *value, *message, *hint;
+} refused_values[] = {
+    {"ram", "\"lots\"", "ram: 'lots' isn't a size", "64MB"},
+    {"ram", "\"-1MB\"", "ram: '-1MB' isn't a size: it's negative", ""},
+    {"ram", "-5", "it's negative", ""},
+    {"ram", "0", "isn't more than zero", ""},
+    {"ram", "\"0MB\"", "isn't more than zero", ""},
+    {"ram", "\"8GB\"", "more than a sandbox can have", ""},
+    {"ram", "1e400", "isn't a size", ""},
+    {"ram", "99999999999999999999999", "too large", ""},
+    {"ram", "true", "expected a size", "64MB"},
+    {"ram", "[]", "expected a size", ""},
+    {"ram", "\"1\\u0000MB\"", "expected a size", ""},
+    {"timeout", "\"-1s\"", "timeout: '-1s' isn't a duration: it's negative", "30s"},
+    {"timeout", "\"0s\"", "isn't more than zero", ""},
+    {"timeout", "\"366d\"", "more than the maximum, 365 days", ""},
+    {"timeout", "30", "with a unit", "30s"},
+    {"timeout", "\"30\"", "unit is missing", "30s"},
+    {"compute", "\"CUSTOM\"", "'CUSTOM' isn't a compute level", "exact amount of fuel"},
+    {"compute", "\"MEDUIM\"", "isn't a compute level", "did you mean \"MEDIUM\"?"},
+    {"compute", "\"0\"", "isn't more than zero", ""},
+    {"compute", "-1", "isn't a compute level", ""},
+    {"compute", "1.5", "isn't a compute level", ""},
+    {"compute", "9223372036854775808", "more than the maximum", ""},
+    {"compute", "99999999999999999999999999", "more than the maximum", ""},
+    {"compute", "{}", "expected a level", ""},
+    {"max_retries", "-1", "max_retries: expected a whole number from 0 to 1000", ""},
+    {"max_retries", "1001", "expected a whole number", ""},
+    {"max_retries", "1.0", "expected a whole number", ""},
+    {"maxRetries", "\"3\"", "maxRetries: expected a whole number", ""},
+    {"idempotent", "1", "expected true or false", ""},
+    {"allowed_files", "\"./data\"", "expected a list of paths", "[\"./data\"]"},
+    {"allowed_files", "[1]", "neither a path nor an object", ""},
+    {"allowed_files", "[\"\"]", "a path is empty", ""},
+    {"allowed_files", "[\"a\\u0000b\"]", "neither a path nor an object", ""},
+    {"allowed_files", "[\"~/x\"]", "\"~\" isn't expanded", ""},
+    {"allowed_files", "[{}]", "has no \"path\"", ""},
+    {"allowed_files", "[{\"path\":1}]", "has no \"path\"", ""},
+    {"allowed_files", "[{\"path\":\"a\",\"mode\":\"read-only\"}]", "not \"read-only\"", "did you mean \"ro\"?"},
+    {"allowed_files", "[{\"path\":\"a\",\"mode\":\"read-write\"}]", "not \"read-write\"", "did you mean \"rw\"?"},
+    {"allowed_files", "[{\"path\":\"a\",\"mode\":null}]", "\"mode\" is", ""},
+    {"allowed_files", "[{\"path\":\"a\",\"mod\":\"ro\"}]", "unknown key \"mod\"", "did you mean \"mode\"?"},
+    {"allowed_files", "[{\"path\":\"a\",\"x\":1}]", "unknown key \"x\"", "\"path\" and \"mode\""},
+    {"allowed_files", "[\"a\", {\"path\":\"./a/\",\"mode\":\"ro\"}]", "listed twice", ""},
+    {"allowed_hosts", "\"a.com\"", "expected a list of hosts", ""},
+    {"allowed_hosts", "[7]", "a host isn't a string", ""},
+    {"env_variables", "{\"A\":1}", "expected a list of names", ""},
+    {"env_variables", "[\"A=1\"]", "isn't the name", "names only"},
+    {"env_variables", "[\"1A\"]", "isn't the name", "don't begin with a digit"},
+    {"env_variables", "[\"\"]", "isn't the name", ""},
+    {"env_variables", "[\"Ä\"]", "isn't the name", ""},
+};
+
 static void refuses_values(void **state) {
     (void)state;
-    static const struct {
-        const char *key, *value, *message, *hint;
-    } rows[] = {
-        {"ram", "\"lots\"", "ram: 'lots' isn't a size", "64MB"},
-        {"ram", "\"-1MB\"", "ram: '-1MB' isn't a size: it's negative", ""},
-        {"ram", "-5", "it's negative", ""},
-        {"ram", "0", "isn't more than zero", ""},
-        {"ram", "\"0MB\"", "isn't more than zero", ""},
-        {"ram", "\"8GB\"", "more than a sandbox can have", ""},
-        {"ram", "1e400", "isn't a size", ""},
-        {"ram", "99999999999999999999999", "too large", ""},
-        {"ram", "true", "expected a size", "64MB"},
-        {"ram", "[]", "expected a size", ""},
-        {"ram", "\"1\\u0000MB\"", "expected a size", ""},
-        {"timeout", "\"-1s\"", "timeout: '-1s' isn't a duration: it's negative", "30s"},
-        {"timeout", "\"0s\"", "isn't more than zero", ""},
-        {"timeout", "\"366d\"", "more than the maximum, 365 days", ""},
-        {"timeout", "30", "with a unit", "30s"},
-        {"timeout", "\"30\"", "unit is missing", "30s"},
-        {"compute", "\"CUSTOM\"", "'CUSTOM' isn't a compute level", "exact amount of fuel"},
-        {"compute", "\"MEDUIM\"", "isn't a compute level", "did you mean \"MEDIUM\"?"},
-        {"compute", "\"0\"", "isn't more than zero", ""},
-        {"compute", "-1", "isn't a compute level", ""},
-        {"compute", "1.5", "isn't a compute level", ""},
-        {"compute", "9223372036854775808", "more than the maximum", ""},
-        {"compute", "99999999999999999999999999", "more than the maximum", ""},
-        {"compute", "{}", "expected a level", ""},
-        {"max_retries", "-1", "max_retries: expected a whole number from 0 to 1000", ""},
-        {"max_retries", "1001", "expected a whole number", ""},
-        {"max_retries", "1.0", "expected a whole number", ""},
-        {"maxRetries", "\"3\"", "maxRetries: expected a whole number", ""},
-        {"idempotent", "1", "expected true or false", ""},
-        {"allowed_files", "\"./data\"", "expected a list of paths", "[\"./data\"]"},
-        {"allowed_files", "[1]", "neither a path nor an object", ""},
-        {"allowed_files", "[\"\"]", "a path is empty", ""},
-        {"allowed_files", "[\"a\\u0000b\"]", "neither a path nor an object", ""},
-        {"allowed_files", "[\"~/x\"]", "\"~\" isn't expanded", ""},
-        {"allowed_files", "[{}]", "has no \"path\"", ""},
-        {"allowed_files", "[{\"path\":1}]", "has no \"path\"", ""},
-        {"allowed_files", "[{\"path\":\"a\",\"mode\":\"read-only\"}]", "not \"read-only\"",
-         "did you mean \"ro\"?"},
-        {"allowed_files", "[{\"path\":\"a\",\"mode\":\"read-write\"}]", "not \"read-write\"",
-         "did you mean \"rw\"?"},
-        {"allowed_files", "[{\"path\":\"a\",\"mode\":null}]", "\"mode\" is", ""},
-        {"allowed_files", "[{\"path\":\"a\",\"mod\":\"ro\"}]", "unknown key \"mod\"", "did you mean \"mode\"?"},
-        {"allowed_files", "[{\"path\":\"a\",\"x\":1}]", "unknown key \"x\"", "\"path\" and \"mode\""},
-        {"allowed_files", "[\"a\", {\"path\":\"./a/\",\"mode\":\"ro\"}]", "listed twice", ""},
-        {"allowed_hosts", "\"a.com\"", "expected a list of hosts", ""},
-        {"allowed_hosts", "[7]", "a host isn't a string", ""},
-        {"env_variables", "{\"A\":1}", "expected a list of names", ""},
-        {"env_variables", "[\"A=1\"]", "isn't the name", "names only"},
-        {"env_variables", "[\"1A\"]", "isn't the name", "don't begin with a digit"},
-        {"env_variables", "[\"\"]", "isn't the name", ""},
-        {"env_variables", "[\"Ä\"]", "isn't the name", ""},
-    };
-    for (size_t i = 0; i < COUNT(rows); i++) {
+    for (size_t i = 0; i < COUNT(refused_values); i++) {
         struct task_options o = {0}, untouched = {0};
         struct error err = {0};
-        int status = set(&o, OPTIONS_DECORATOR, rows[i].key, rows[i].value, &err);
+        int status = set(&o, OPTIONS_DECORATOR, refused_values[i].key, refused_values[i].value, &err);
         assert_int_equal(status, ERROR_INVALID);
-        assert_contains(err.message, rows[i].message);
-        assert_contains(err.hint, rows[i].hint);
-        assert_memory_equal(err.message, rows[i].key, strlen(rows[i].key));
+        assert_contains(err.message, refused_values[i].message);
+        assert_contains(err.hint, refused_values[i].hint);
+        assert_memory_equal(err.message, refused_values[i].key, strlen(refused_values[i].key));
         assert_memory_equal(&o, &untouched, sizeof o);
     }
 }
@@ -266,70 +265,71 @@ static void compares_paths(void **state) {
     assert_false(grant_path_is_outside(".") || grant_path_is_outside("x") || grant_path_is_outside("..x"));
 }
 
+static const struct {
+    const char *text, *expected; /* NULL: refused */
+} hosts[] = {
+    {"api.example.com", "api.example.com"},
+    {"API.Example.COM", "api.example.com"},
+    {"*.example.com", "*.example.com"},
+    {"*.example.com:8443", "*.example.com:8443"},
+    {"localhost", "localhost"},
+    {"localhost:65535", "localhost:65535"},
+    {"my_host-1", "my_host-1"},
+    {"127.0.0.1:8080", "127.0.0.1:8080"},
+    {"[::1]:8080", "[::1]:8080"},
+    {"[0:0:0:0:0:0:0:1]", "[::1]"},
+    {"[FE80::1]", "[fe80::1]"},
+    {"xn--bcher-kva.example", "xn--bcher-kva.example"},
+    {"", NULL},
+    {"*", NULL},
+    {"*.", NULL},
+    {"*example.com", NULL},
+    {"a.*.com", NULL},
+    {"*.*.com", NULL},
+    {"*.10.0.0.1", NULL},
+    {"https://api.example.com", NULL},
+    {"api.example.com/v1", NULL},
+    {"user@example.com", NULL},
+    {"example.com:", NULL},
+    {"example.com:0", NULL},
+    {"example.com:080", NULL},
+    {"example.com:65536", NULL},
+    {"example.com:http", NULL},
+    {"example.com:-1", NULL},
+    {"example.com:80:80", NULL},
+    {".example.com", NULL},
+    {"example.com.", NULL},
+    {"exa..mple.com", NULL},
+    {"-x.com", NULL},
+    {"x-.com", NULL},
+    {"exa mple.com", NULL},
+    {"bücher.example", NULL},
+    {"127.1", NULL},
+    {"0x7f.0.0.1", NULL},
+    {"256.1.1.1", NULL},
+    {"1.2.3.4.5", NULL},
+    {"2130706433", NULL},
+    {"::1", NULL},
+    {"[::1", NULL},
+    {"[]", NULL},
+    {"[::1]x", NULL},
+    {"[::1]:0", NULL},
+    {"[127.0.0.1]", NULL},
+    {"[fe80::1%eth0]", NULL},
+};
+
 static void cleans_hosts(void **state) {
     (void)state;
-    static const struct {
-        const char *text, *expected; /* NULL: refused */
-    } rows[] = {
-        {"api.example.com", "api.example.com"},
-        {"API.Example.COM", "api.example.com"},
-        {"*.example.com", "*.example.com"},
-        {"*.example.com:8443", "*.example.com:8443"},
-        {"localhost", "localhost"},
-        {"localhost:65535", "localhost:65535"},
-        {"my_host-1", "my_host-1"},
-        {"127.0.0.1:8080", "127.0.0.1:8080"},
-        {"[::1]:8080", "[::1]:8080"},
-        {"[0:0:0:0:0:0:0:1]", "[::1]"},
-        {"[FE80::1]", "[fe80::1]"},
-        {"xn--bcher-kva.example", "xn--bcher-kva.example"},
-        {"", NULL},
-        {"*", NULL},
-        {"*.", NULL},
-        {"*example.com", NULL},
-        {"a.*.com", NULL},
-        {"*.*.com", NULL},
-        {"*.10.0.0.1", NULL},
-        {"https://api.example.com", NULL},
-        {"api.example.com/v1", NULL},
-        {"user@example.com", NULL},
-        {"example.com:", NULL},
-        {"example.com:0", NULL},
-        {"example.com:080", NULL},
-        {"example.com:65536", NULL},
-        {"example.com:http", NULL},
-        {"example.com:-1", NULL},
-        {"example.com:80:80", NULL},
-        {".example.com", NULL},
-        {"example.com.", NULL},
-        {"exa..mple.com", NULL},
-        {"-x.com", NULL},
-        {"x-.com", NULL},
-        {"exa mple.com", NULL},
-        {"bücher.example", NULL},
-        {"127.1", NULL},
-        {"0x7f.0.0.1", NULL},
-        {"256.1.1.1", NULL},
-        {"1.2.3.4.5", NULL},
-        {"2130706433", NULL},
-        {"::1", NULL},
-        {"[::1", NULL},
-        {"[]", NULL},
-        {"[::1]x", NULL},
-        {"[::1]:0", NULL},
-        {"[127.0.0.1]", NULL},
-        {"[fe80::1%eth0]", NULL},
-    };
-    for (size_t i = 0; i < COUNT(rows); i++) {
+    for (size_t i = 0; i < COUNT(hosts); i++) {
         char host[HOST_TEXT_MAX] = "untouched";
         struct error err = {0};
-        bool refused = !rows[i].expected;
-        int status = grant_host_clean(rows[i].text, host, &err);
+        bool refused = !hosts[i].expected;
+        int status = grant_host_clean(hosts[i].text, host, &err);
         if (status != (refused ? ERROR_INVALID : 0))
-            fail_msg("%s", rows[i].text);
+            fail_msg("%s", hosts[i].text);
         if (refused)
             assert_true(err.hint[0]);
-        assert_string_equal(host, refused ? "untouched" : rows[i].expected);
+        assert_string_equal(host, refused ? "untouched" : hosts[i].expected);
     }
     char label[70] = "", host[HOST_TEXT_MAX], name[400] = "";
     memset(label, 'a', 63);
