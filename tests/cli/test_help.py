@@ -75,7 +75,11 @@ def test_no_command(capsule):
         (["--json", "run"], "unknown option --json", "after its name"),
         (["version", "--jsn"], "unknown option --jsn", "did you mean --json?"),
         (["doctor", "extra"], "unexpected argument 'extra'", "capsule doctor --help"),
-        (["cache", "prune", "--max-size", "5x"], "option --max-size: '5x' isn't a size", "64MB"),
+        (
+            ["cache", "prune", "--max-size", "5x"],
+            "option --max-size: '5x' isn't a size: it has an unknown unit",
+            "64MB",
+        ),
         (["cache", "prune", "--all", "--max-size", "1GB"], "--all and --max-size exclude each other", ""),
     ],
 )
