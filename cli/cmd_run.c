@@ -268,7 +268,7 @@ static int run_main(const struct command *self, int argc, char **argv) {
     if (q.json)
         output_no_color();
     interrupt_install();
-    struct report report = {.json = q.json, .verbose = q.verbose};
+    struct report report = {.json = q.json, .verbose = q.verbose, .file = q.file};
     return execute(&q, &arguments, &report);
 }
 

@@ -231,7 +231,9 @@ int report_failure(const struct report *report, const capsule_error *error) {
     }
     if (error->code == CAPSULE_E_IMPORT) { /* the message is what Python prints, ready as it is */
         print_traceback(error->message);
-        output_error("the program failed while it was imported", error->hint);
+        CLEANUP(buffer_done) struct buffer b = BUFFER_INIT(OUTPUT_LINE_MAX);
+        buffer_printf(&b, "%s failed while it was imported", report->file != NULL ? report->file : "the program");
+        output_error(buffer_text(&b), error->hint);
     } else {
         output_error(error->message, error->hint);
     }

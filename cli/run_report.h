@@ -19,6 +19,7 @@ struct interrupted_task {
 
 struct report {
     bool json, verbose;
+    const char *file; /* as given; NULL: the manifest's entrypoint */
     capsule_run *run; /* to cancel when nobody reads the output any more */
     uint64_t began;   /* time of the first event */
     /* Tasks that a signal ended; the first few by name. */
