@@ -200,6 +200,13 @@ static void show_progress(void *user, const char *what) {
                       style(STDERR_FILENO, STYLE_PLAIN));
 }
 
+/* What the program prints while it's imported: only when its image is built, so it's no part of the run's output. */
+static void show_import_output(void *user, int stream, const char *bytes, size_t bytes_n) {
+    (void)user;
+    (void)stream;
+    output_write(STDERR_FILENO, bytes, bytes_n);
+}
+
 static void close_runtime(capsule_runtime **runtime) {
     if (*runtime != NULL)
         capsule_close(*runtime);
@@ -228,7 +235,8 @@ static int execute(const struct request *q, const struct run_arguments *argument
                                              .mounts_n = q->mounts_n,
                                              .variables = q->variables,
                                              .variables_n = q->variables_n,
-                                             .no_cache = q->no_cache};
+                                             .no_cache = q->no_cache,
+                                             .on_output = show_import_output};
     if (capsule_app_open(runtime, q->file, &app_options, &app, &error) != CAPSULE_OK)
         return report_failure(report, &error);
 

@@ -1,11 +1,13 @@
 /* See run_report.h. */
 #include "run_report.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "command.h"
 #include "interrupt.h"
 #include "output.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,11 +38,21 @@ static void append_cost(struct buffer *b, const capsule_event *event) {
                   event->fuel, format_bytes(ram, sizeof ram, event->ram));
 }
 
+/* Text that may be long, its beginning only, on one line. */
+static void append_beginning(struct buffer *b, const char *text) {
+    const size_t n = strlen(text), kept = n > REPORT_MESSAGE_MAX ? utf8_cut(text, n, REPORT_MESSAGE_MAX) : n;
+    CLEANUP(cleanup_free) char *beginning = strndup(text, kept);
+    if (beginning != NULL)
+        output_escape(b, beginning, true);
+    if (kept < n)
+        buffer_puts(b, " …");
+}
+
 static void append_error(struct buffer *b, const capsule_event *event) {
     if (event->error_type == NULL)
         return;
     buffer_printf(b, "  %s: ", event->error_type);
-    output_escape(b, event->error_message != NULL ? event->error_message : "", true);
+    append_beginning(b, event->error_message != NULL ? event->error_message : "");
 }
 
 /* "+1.2 ms  #2 greet  completed  0.9 ms  fuel 478771  ram 16.3 MB". */
@@ -149,8 +161,14 @@ static void print_traceback(const char *traceback) {
 static void print_task_error(capsule_run *run) {
     const char *type = capsule_run_error_type(run), *message = capsule_run_error_message(run);
     CLEANUP(buffer_done) struct buffer b = BUFFER_INIT(OUTPUT_TEXT_MAX);
-    print_traceback(capsule_run_error_traceback(run));
-    buffer_printf(&b, "%s: %s", type != NULL ? type : "unknown", message != NULL ? message : "");
+    const char *traceback = capsule_run_error_traceback(run);
+    print_traceback(traceback);
+    buffer_printf(&b, "%s: ", type != NULL ? type : "unknown");
+    /* A traceback ends with the whole message. */
+    if (traceback != NULL && message != NULL && strlen(message) > REPORT_MESSAGE_MAX)
+        append_beginning(&b, message);
+    else
+        buffer_puts(&b, message != NULL ? message : "");
     output_error(buffer_text(&b), hint_for(type));
 }
 

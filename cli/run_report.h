@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { REPORT_INTERRUPTED_MAX = 10, REPORT_NAME_MAX = 64 };
+enum { REPORT_INTERRUPTED_MAX = 10, REPORT_NAME_MAX = 64, REPORT_MESSAGE_MAX = 300 /* bytes in one line */ };
 
 struct interrupted_task {
     uint32_t id;

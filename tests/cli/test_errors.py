@@ -95,6 +95,20 @@ def test_terminal_escapes_in_a_message_do_no_harm(capsule, program):
     assert "\\x1b]0;title\\x07" in result.stderr
 
 
+def test_long_messages_are_shown_once(capsule, program):
+    result = capsule("run", program("@task(max_retries=1)\ndef main(): raise ValueError('x' * 5000)"), "--verbose")
+    assert result.stderr.count("x" * 5000) == 1
+    assert len(result.stderr) < 7500
+
+
+def test_calls_nest_to_a_stated_depth(capsule, program):
+    file = program("@task(max_retries=0)\ndef main(n):\n    return 0 if n == 0 else 1 + main(n - 1)")
+    assert capsule("run", file, "100").stdout == "100\n"
+    result = capsule("run", file, "200")
+    assert result.returncode == 1
+    assert "task calls are nested more than 128 deep" in result.stderr
+
+
 def test_exit_of_the_process(capsule, program):
     for code in ("os._exit(3)", "sys.exit(3)", "raise SystemExit"):
         result = capsule("run", program(f"@task(max_retries=0)\ndef main(): {code}"))

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 
 import pytest
 
@@ -88,6 +89,16 @@ def test_while_importing(capsule_start, program):
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "interrupted" in err
+
+
+def test_twice(capsule_start, program):
+    """When the output has no room, the first signal can't get through to the task; the second ends the process."""
+    process = capsule_start("run", program("@task(compute='HIGH')\ndef main():\n    while True: print('x' * 10000)"))
+    time.sleep(1)  # the pipe is full now, and nobody reads
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
 
 
 def test_what_was_ignored_stays_ignored(capsule_start, program):
