@@ -117,29 +117,40 @@ static int map_file(const struct guest *g, const char *name, const uint8_t **ret
     return 0;
 }
 
-/* Compiles core.wasm into a new cache object and loads that. */
-static int compile(struct guest *g, const struct guest_context *c, const char *object, struct error *err) {
-    progress(c, "compiling the Python guest for this machine (once)");
-    const uint8_t *wasm = NULL;
-    size_t n = 0;
+static int compile_into(struct guest *g, const struct guest_context *c, const uint8_t *wasm, size_t n, const char *object,
+                        struct error *err) {
     struct cache_write *write = NULL;
     int fd = -1;
-    int r = map_file(g, "core.wasm", &wasm, &n, err);
-    if (r == 0)
-        r = cache_begin(c->cache, &write, &fd, err);
-    if (r == 0)
-        r = engine_compile(c->engine, wasm, n, fd, err);
-    if (wasm != NULL)
-        munmap((void *)(uintptr_t)wasm, n);
+    int r = cache_begin(c->cache, &write, &fd, err);
+    if (r != 0)
+        return r;
+    r = engine_compile(c->engine, wasm, n, fd, err);
     if (r != 0) {
-        if (write != NULL)
-            cache_abort(write);
+        cache_abort(write);
         return r;
     }
     CLEANUP(cleanup_free) char *path = NULL;
     CLEANUP(cleanup_close) int object_fd = -1;
     r = cache_commit(write, object, &object_fd, &path, err);
     return r == 0 ? engine_load(c->engine, path, &g->module, err) : r;
+}
+
+/* Compiles core.wasm into a new cache object and loads that. */
+static int compile(struct guest *g, const struct guest_context *c, const char *object, struct error *err) {
+    progress(c, "compiling the Python guest for this machine (once)");
+    const uint8_t *wasm = NULL;
+    size_t n = 0;
+    int r = map_file(g, "core.wasm", &wasm, &n, err);
+    if (r != 0)
+        return r;
+    r = compile_into(g, c, wasm, n, object, err);
+    if (r == ERROR_IO && cache_writable(c->cache)) {
+        /* A full disk: once more, in memory. */
+        cache_stop_writing(c->cache);
+        r = compile_into(g, c, wasm, n, object, err);
+    }
+    munmap((void *)(uintptr_t)wasm, n);
+    return r;
 }
 
 static int take_code(struct guest *g, const struct guest_context *c, const char *object, struct error *err) {
@@ -233,7 +244,7 @@ static int boot(struct guest *g, const struct guest_context *c, const char *obje
     if (r == 0)
         r = run_export(sb, "guest_boot", &output, err);
     if (r == 0)
-        r = image_store_put(c->cache, sb, object, &g->base, document, err);
+        r = image_store_put(c->cache, sb, object, false, &g->base, document, err);
     sandbox_close(sb);
     slot_pool_trim(&slots, NULL);
     image_release(linked);

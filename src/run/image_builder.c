@@ -19,6 +19,8 @@
 #define IMPORT_FUEL UINT64_C(200000000000)
 #define IMPORT_TIME_NS (60 * NS_PER_S)
 #define IMPORT_RAM (UINT64_C(1) << 30)
+/* What the cache may hold before the least recently used objects go. */
+#define CACHE_SIZE_MAX (UINT64_C(1) << 30)
 enum { INDEX_MAX = 16 * 1024 * 1024 };
 
 struct build {
@@ -269,7 +271,8 @@ static int store(struct build *b, struct sandbox *sb, const char *key, const jso
     object_name(key, &dependencies, object);
     buffer_putc(&index, '{');
     struct image *image = NULL;
-    r = image_store_put(b->request->context->cache, sb, b->request->no_cache ? NULL : object, &image, &index, err);
+    r = image_store_put(b->request->context->cache, sb, b->request->no_cache ? NULL : object, true, &image,
+                        &index, err);
     if (r != 0)
         return r;
     buffer_puts(&index, ",\"tasks\":");
@@ -279,9 +282,11 @@ static int store(struct build *b, struct sandbox *sb, const char *key, const jso
     r = buffer_putc(&index, '}');
     if (r == 0)
         r = json_parse(buffer_text(&index), index.size, ret_index, err);
-    if (r == 0 && !b->request->no_cache)
-        /* Not being able to remember the image costs the next run its time, nothing else. */
+    if (r == 0 && !b->request->no_cache) {
+        /* Not being able to remember the image costs the next run its time, nothing else. Every edit leaves an image behind. */
         (void)cache_write_index(b->request->context->cache, key, index.data, index.size, NULL);
+        (void)cache_prune(b->request->context->cache, CACHE_SIZE_MAX, NULL, NULL);
+    }
     if (r != 0)
         image_release(image);
     else

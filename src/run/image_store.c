@@ -34,25 +34,32 @@ static int snapshot_anonymous(struct sandbox *sandbox, int *ret_fd, struct image
     return 0;
 }
 
-static int snapshot_object(struct cache *c, struct sandbox *sandbox, const char *object, int *ret_fd, struct image_info *ret,
-                           struct error *err) {
+static int snapshot_object(struct cache *c, struct sandbox *sandbox, const char *object, bool disposable, int *ret_fd,
+                           struct image_info *ret, struct error *err) {
     struct cache_write *write = NULL;
     int fd = -1;
     int r = cache_begin(c, &write, &fd, err);
     if (r != 0)
         return r;
+    if (disposable)
+        cache_write_disposable(write);
     r = sandbox_snapshot(sandbox, fd, ret, err);
     if (r == 0)
         return cache_commit(write, object, ret_fd, NULL, err);
     cache_abort(write);
-    return r;
+    if (r != ERROR_IO)
+        return r;
+    /* A full disk: the image lives as long as this process. */
+    cache_stop_writing(c);
+    return snapshot_anonymous(sandbox, ret_fd, ret, err);
 }
 
-int image_store_put(struct cache *c, struct sandbox *sandbox, const char *object, struct image **ret, struct buffer *document,
-                    struct error *err) {
+int image_store_put(struct cache *c, struct sandbox *sandbox, const char *object, bool disposable, struct image **ret,
+                    struct buffer *document, struct error *err) {
     struct image_info info;
     int fd = -1;
-    int r = object != NULL ? snapshot_object(c, sandbox, object, &fd, &info, err) : snapshot_anonymous(sandbox, &fd, &info, err);
+    int r = object != NULL ? snapshot_object(c, sandbox, object, disposable, &fd, &info, err)
+                           : snapshot_anonymous(sandbox, &fd, &info, err);
     if (r == 0)
         r = image_open(fd, info, ret, err);
     if (r != 0)
