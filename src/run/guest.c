@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -102,7 +103,8 @@ static void progress(const struct guest_context *c, const char *what) {
 /* ---- native code ---- */
 
 /* Maps a file of the guest's folder; *ret_n is its size. */
-static int map_file(const struct guest *g, const char *name, const uint8_t **ret, size_t *ret_n, struct error *err) {
+static int map_file(const struct guest *g, const char *name, const uint8_t **ret, size_t *ret_n,
+                    struct error *err) {
     CLEANUP(cleanup_close) int fd = openat(g->dir_fd, name, O_RDONLY | O_CLOEXEC);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0)
@@ -117,14 +119,24 @@ static int map_file(const struct guest *g, const char *name, const uint8_t **ret
     return 0;
 }
 
-static int compile_into(struct guest *g, const struct guest_context *c, const uint8_t *wasm, size_t n, const char *object,
-                        struct error *err) {
+static int copy_file(int from, int to, struct error *err) {
+    off_t at = 0;
+    ssize_t n;
+    do {
+        n = FAULT("guest.copy") ? -1 : sendfile(to, from, &at, 1 << 30);
+    } while (n > 0 || (n < 0 && errno == EINTR));
+    return n == 0 ? 0 : error_errno(err, ERROR_IO, errno, "can't write compiled code");
+}
+
+/* Makes compiled code a cache object and loads that. */
+static int keep_code(struct guest *g, const struct guest_context *c, int code, const char *object,
+                     struct error *err) {
     struct cache_write *write = NULL;
     int fd = -1;
     int r = cache_begin(c->cache, &write, &fd, err);
     if (r != 0)
         return r;
-    r = engine_compile(c->engine, wasm, n, fd, err);
+    r = copy_file(code, fd, err);
     if (r != 0) {
         cache_abort(write);
         return r;
@@ -135,21 +147,27 @@ static int compile_into(struct guest *g, const struct guest_context *c, const ui
     return r == 0 ? engine_load(c->engine, path, &g->module, err) : r;
 }
 
-/* Compiles core.wasm into a new cache object and loads that. */
+/* Compiles core.wasm, keeps the code and loads it. Into memory first: it takes seconds, and a process that is interrupted
+ * meanwhile shall leave no temporary file. */
 static int compile(struct guest *g, const struct guest_context *c, const char *object, struct error *err) {
     progress(c, "compiling the Python guest for this machine (once)");
+    CLEANUP(cleanup_close) int code = memfd_create("capsule-code", MFD_CLOEXEC);
     const uint8_t *wasm = NULL;
     size_t n = 0;
+    if (code < 0)
+        return error_errno(err, ERROR_IO, errno, "no memory for compiled code");
     int r = map_file(g, "core.wasm", &wasm, &n, err);
     if (r != 0)
         return r;
-    r = compile_into(g, c, wasm, n, object, err);
+    r = engine_compile(c->engine, wasm, n, code, err);
+    munmap((void *)(uintptr_t)wasm, n);
+    if (r == 0)
+        r = keep_code(g, c, code, object, err);
     if (r == ERROR_IO && cache_writable(c->cache)) {
         /* A full disk: once more, in memory. */
         cache_stop_writing(c->cache);
-        r = compile_into(g, c, wasm, n, object, err);
+        r = keep_code(g, c, code, object, err);
     }
-    munmap((void *)(uintptr_t)wasm, n);
     return r;
 }
 
@@ -212,7 +230,8 @@ static void keep_output(void *user, int stream, const void *bytes, size_t n) {
     buffer_append(&output->text, bytes, n);
 }
 
-static int run_export(struct sandbox *sb, const char *function, const struct boot_output *output, struct error *err) {
+static int run_export(struct sandbox *sb, const char *function, const struct boot_output *output,
+                      struct error *err) {
     int r = sandbox_begin(sb, function, err);
     if (r != 0)
         return r;
@@ -220,10 +239,12 @@ static int run_export(struct sandbox *sb, const char *function, const struct boo
         continue;
     if (sandbox_end(sb) == SANDBOX_RETURNED && sandbox_result_u32(sb) == 0)
         return 0;
-    return error_set(err, ERROR_INTERNAL, "the guest doesn't boot (%s: %s): %s", function, sandbox_trap(sb), buffer_text(&output->text));
+    return error_set(err, ERROR_INTERNAL, "the guest doesn't boot (%s: %s): %s", function, sandbox_trap(sb),
+                     buffer_text(&output->text));
 }
 
-static int boot(struct guest *g, const struct guest_context *c, const char *object, struct buffer *document, struct error *err) {
+static int boot(struct guest *g, const struct guest_context *c, const char *object, struct buffer *document,
+                struct error *err) {
     progress(c, "booting the Python guest (once)");
     struct image *linked = NULL;
     int r = linked_image(g, &linked, err);
@@ -233,10 +254,17 @@ static int boot(struct guest *g, const struct guest_context *c, const char *obje
     guest_mounts(g, mounts);
     struct boot_output output = {.text = BUFFER_INIT(ERROR_MESSAGE_MAX)};
     struct slot_pool slots = {.arena = engine_slots(c->engine)};
-    struct sandbox_options options = {.engine = c->engine, .module = &g->module, .image = linked, .slots = &slots,
-                                      .fuel = BOOT_FUEL, .ram = SLOT_RESERVATION,
-                                      .wasi = {.mounts = mounts, .n_mounts = GUEST_MOUNTS, .limits = wasi_limits_default(),
-                                               .output = keep_output, .user = &output}};
+    struct sandbox_options options = {.engine = c->engine,
+                                      .module = &g->module,
+                                      .image = linked,
+                                      .slots = &slots,
+                                      .fuel = BOOT_FUEL,
+                                      .ram = SLOT_RESERVATION,
+                                      .wasi = {.mounts = mounts,
+                                               .n_mounts = GUEST_MOUNTS,
+                                               .limits = wasi_limits_default(),
+                                               .output = keep_output,
+                                               .user = &output}};
     struct sandbox *sb = NULL;
     r = sandbox_open(&options, &sb, err);
     if (r == 0)
