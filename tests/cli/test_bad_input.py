@@ -242,8 +242,9 @@ def test_full_disk_under_the_cache(capsule, program, tmp_path):
     script = 'mount -t tmpfs -o size=256k,mode=700 none "$0" || exit 77; "$@"; code=$?; ls "$0"/tmp; exit $code'
     if subprocess.run([*mount, "mount -t tmpfs none /mnt"], capture_output=True).returncode != 0:
         pytest.skip("this machine lets nobody mount a small disk")
-    # `ls` prints nothing either: there is no half-written file
-    refused(run_of(capsule, program(MAIN), small, prefix=[*mount, script, str(small)]), "No space left on device")
+    # What can't be kept is held in memory. `ls` prints nothing: there is no half-written file.
+    result = run_of(capsule, program(MAIN), small, prefix=[*mount, script, str(small)])
+    assert (result.returncode, result.stdout, result.stderr) == (0, "ran\n", "")
 
 
 def test_no_home(capsule, program):

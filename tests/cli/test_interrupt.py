@@ -1,6 +1,7 @@
 """Ctrl-C and its relatives: running tasks end, the user is told which, nothing stays behind."""
 
 import json
+import os
 import signal
 import time
 
@@ -89,6 +90,17 @@ def test_while_importing(capsule_start, program):
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "interrupted" in err
+
+
+def test_while_the_guest_is_compiled(capsule_start, program, tmp_path):
+    """The first run on a machine compiles the interpreter, which takes a second or more."""
+    cache = tmp_path / "cache"
+    process = capsule_start("run", program(BUSY), "--verbose", env={"CAPSULE_CACHE": str(cache)})
+    assert "compiling" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert os.listdir(cache / "tmp") == []
 
 
 def test_twice(capsule_start, program):
