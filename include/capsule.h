@@ -63,7 +63,11 @@ typedef struct capsule_runtime_options {
     void *user;
 } capsule_runtime_options;
 
-/* options may be NULL. Give back with capsule_close, after its apps. */
+/* options may be NULL. Give back with capsule_close, after its apps.
+ *
+ * Two things of the process change: handlers for SIGSEGV, SIGBUS, SIGILL and SIGFPE are installed, since guests' traps arrive as these
+ * (a handler that was there gets the signals that aren't a guest's; one installed later must pass on what it doesn't know); and malloc
+ * keeps up to 16 MB of freed memory (mallopt M_TRIM_THRESHOLD), since every sandbox needs it again. */
 CAPSULE_API int capsule_open(const capsule_runtime_options *options, capsule_runtime **ret_runtime, capsule_error *error);
 CAPSULE_API void capsule_close(capsule_runtime *runtime);
 

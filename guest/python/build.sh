@@ -93,7 +93,7 @@ build_libpython() {
         LIBS="-lwasi-emulated-signal -lwasi-emulated-getpid -lwasi-emulated-process-clocks -lwasi-emulated-mman" \
         "$source/configure" --host=wasm32-unknown-wasip1 --build="$(sh "$source/config.guess")" \
         --with-build-python="$native/bin/python3.13" --disable-test-modules --without-ensurepip --disable-ipv6 \
-        --without-system-libmpdec --with-suffix=.wasm
+        --without-system-libmpdec --with-pymalloc --with-suffix=.wasm
     grep -q '^MODULE_ZLIB_STATE=yes' Makefile
     step "compile CPython for WASI (a minute)"
     make -j"$jobs" libpython3.13.a pybuilddir.txt

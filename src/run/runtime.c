@@ -5,6 +5,7 @@
 #include "base/path.h"
 #include <dlfcn.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,14 @@ static int find_guests(const char *given, char **ret, struct error *err) {
 
 /* ---- opening ---- */
 
+/* Every sandbox takes some 150 kB from malloc (mostly its function table) and gives it back. By default glibc returns such memory to
+ * the kernel each time, and fetching it again costs as much as all the rest of a small task: 17 of 43 µs. */
+static void keep_freed_memory(void) {
+    (void)mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 16 << 20);
+    (void)mallopt(M_TOP_PAD, 1 << 20);
+}
+
 static int open_parts(capsule_runtime *rt, const capsule_runtime_options *o, struct error *err) {
     int r = find_guests(o->guest_dir, &rt->guests_dir, err);
     if (r == 0)
@@ -85,6 +94,7 @@ int capsule_open(const capsule_runtime_options *options, capsule_runtime **ret_r
     capsule_runtime *rt = FAULT("runtime.alloc") ? NULL : calloc(1, sizeof *rt);
     if (rt == NULL)
         return runtime_error(error, &(struct error){.code = ERROR_NOMEM, .message = "no memory for a runtime"});
+    keep_freed_memory();
     pthread_mutex_init(&rt->lock, NULL);
     rt->on_progress = o->on_progress;
     rt->user = o->user;
