@@ -26,6 +26,14 @@ static void fail(const char *what, const char *why) {
     exit(1);
 }
 
+static int number(const char *text) {
+    char *end;
+    long value = strtol(text, &end, 10);
+    if (*end != '\0' || end == text || value < 1 || value > 1000000)
+        fail(text, "isn't a number from 1 to 1,000,000");
+    return (int)value;
+}
+
 static capsule_runtime *open_runtime(void) {
     capsule_error e;
     capsule_runtime *rt = NULL;
@@ -80,7 +88,7 @@ static void *call_repeatedly(void *argument) {
 /* Open, call a task that returns its argument, reset, close. */
 static void measure_fresh(char **arguments) {
     capsule_runtime *rt = open_runtime();
-    struct loop loop = {.app = open_app(rt, arguments[0]), .n = atoi(arguments[1])};
+    struct loop loop = {.app = open_app(rt, arguments[0]), .n = number(arguments[1])};
     loop.samples = calloc((size_t)loop.n, sizeof *loop.samples);
     call_repeatedly(&loop);
     call_repeatedly(&loop);
@@ -110,7 +118,7 @@ static double rate(capsule_app *app, int threads, int n) {
 static void measure_threads(char **arguments) {
     capsule_runtime *rt = open_runtime();
     capsule_app *app = open_app(rt, arguments[0]);
-    int n = atoi(arguments[1]);
+    int n = number(arguments[1]);
     double ratios[7];
     rate(app, 2, n);
     for (int i = 0; i < 7; i++) {
@@ -143,7 +151,7 @@ static double run_process(char **command) {
 
 /* N COMMAND… */
 static void measure_process(char **arguments) {
-    int n = atoi(arguments[0]);
+    int n = number(arguments[0]);
     double *samples = calloc((size_t)n, sizeof *samples);
     run_process(arguments + 1);
     for (int i = 0; i < n; i++)
@@ -154,7 +162,7 @@ static void measure_process(char **arguments) {
 
 /* N FILE COMMAND…: each time just after FILE got another comment at its end. */
 static void measure_edit(char **arguments) {
-    int n = atoi(arguments[0]);
+    int n = number(arguments[0]);
     double *samples = calloc((size_t)n, sizeof *samples);
     for (int i = 0; i < n; i++) {
         FILE *f = fopen(arguments[1], "a");
@@ -174,7 +182,7 @@ static void measure_edit(char **arguments) {
 static void measure_call(char **arguments) {
     capsule_runtime *rt = open_runtime();
     capsule_app *app = open_app(rt, arguments[0]);
-    int n = atoi(arguments[1]);
+    int n = number(arguments[1]);
     double *samples = calloc((size_t)n, sizeof *samples);
     capsule_run_options options = {.args_json = arguments[2]};
     run_once(app, &options, CAPSULE_COMPLETED);
@@ -193,8 +201,8 @@ static void measure_call(char **arguments) {
 static void measure_timeout(char **arguments) {
     capsule_runtime *rt = open_runtime();
     capsule_app *app = open_app(rt, arguments[0]);
-    int n = atoi(arguments[1]);
-    double timeout = atof(arguments[2]), *samples = calloc((size_t)n, sizeof *samples);
+    int n = number(arguments[1]);
+    double timeout = number(arguments[2]), *samples = calloc((size_t)n, sizeof *samples);
     for (int i = 0; i < n; i++) {
         double start = now_ms();
         run_once(app, NULL, CAPSULE_TIMED_OUT);
@@ -240,7 +248,7 @@ static void on_event(void *user, const capsule_event *event) {
 static void measure_memory(char **arguments) {
     capsule_runtime *rt = open_runtime();
     capsule_app *app = open_app(rt, arguments[0]);
-    struct depth_memory m = {.depth = (unsigned)atoi(arguments[1])};
+    struct depth_memory m = {.depth = (unsigned)number(arguments[1])};
     char text[32];
     snprintf(text, sizeof text, "[%u]", m.depth - 1);
     capsule_run_options options = {.args_json = text, .on_event = on_event, .user = &m};
@@ -257,8 +265,8 @@ int main(int argc, char **argv) {
         int arguments;
         void (*measure)(char **arguments);
     } modes[] = {
-        {"fresh", 2, measure_fresh},     {"threads", 2, measure_threads}, {"process", 2, measure_process},
-        {"edit", 3, measure_edit},       {"call", 3, measure_call},       {"timeout", 3, measure_timeout},
+        {"fresh", 2, measure_fresh},   {"threads", 2, measure_threads}, {"process", 2, measure_process},
+        {"edit", 3, measure_edit},     {"call", 3, measure_call},       {"timeout", 3, measure_timeout},
         {"memory", 2, measure_memory},
     };
     for (size_t i = 0; argc > 1 && i < sizeof modes / sizeof modes[0]; i++) {

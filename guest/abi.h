@@ -30,12 +30,12 @@
 #define GUEST_ABI_H
 
 enum {
-    GUEST_E_TIMEOUT = -1,   /* op_wait: none was done in time */
-    GUEST_E_PENDING = -2,   /* op_take: not done yet */
+    GUEST_E_TIMEOUT = -1, /* op_wait: none was done in time */
+    GUEST_E_PENDING = -2, /* op_take: not done yet */
     GUEST_E_NO_SUCH_OP = -3,
     GUEST_E_BAD_MESSAGE = -4, /* malformed, or longer than the limit */
-    GUEST_E_TOO_MANY = -5,  /* more open operations than the limit */
-    GUEST_E_FORBIDDEN = -6, /* not while an image is being built */
+    GUEST_E_TOO_MANY = -5,    /* more open operations than the limit */
+    GUEST_E_FORBIDDEN = -6,   /* not while an image is being built */
 };
 
 enum {

@@ -56,7 +56,8 @@ typedef struct capsule_runtime capsule_runtime;
 
 /* Zero-initialise, then set what differs. */
 typedef struct capsule_runtime_options {
-    const char *guest_dir; /* NULL: $CAPSULE_GUESTS, else lib/capsule or ../lib/capsule beside the program or library */
+    const char
+        *guest_dir; /* NULL: $CAPSULE_GUESTS, else lib/capsule or ../lib/capsule beside the program or library */
     const char *cache_dir; /* NULL: $CAPSULE_CACHE, else $XDG_CACHE_HOME/capsule, else ~/.cache/capsule */
     /* Called when something takes long enough to be told (compiling a guest for this machine, once). May be NULL. */
     void (*on_progress)(void *user, const char *what);
@@ -68,7 +69,8 @@ typedef struct capsule_runtime_options {
  * Two things of the process change: handlers for SIGSEGV, SIGBUS, SIGILL and SIGFPE are installed, since guests' traps arrive as these
  * (a handler that was there gets the signals that aren't a guest's; one installed later must pass on what it doesn't know); and malloc
  * keeps up to 16 MB of freed memory (mallopt M_TRIM_THRESHOLD), since every sandbox needs it again. */
-CAPSULE_API int capsule_open(const capsule_runtime_options *options, capsule_runtime **ret_runtime, capsule_error *error);
+CAPSULE_API int capsule_open(const capsule_runtime_options *options, capsule_runtime **ret_runtime,
+                             capsule_error *error);
 CAPSULE_API void capsule_close(capsule_runtime *runtime);
 
 /* What this installation can do, as a JSON object: {"version", "guests": [{"name", "version", "ready"}], "engine",
@@ -90,8 +92,9 @@ CAPSULE_API void capsule_free(void *text);
 typedef struct capsule_app capsule_app;
 
 typedef struct capsule_mount {
-    const char *host;  /* file or folder; relative: to the working directory */
-    const char *guest; /* absolute, or relative to the project; NULL: the same relative name if it's inside the project,
+    const char *host; /* file or folder; relative: to the working directory */
+    const char
+        *guest; /* absolute, or relative to the project; NULL: the same relative name if it's inside the project,
                           else its absolute path */
     int writable;
 } capsule_mount;
@@ -152,12 +155,12 @@ typedef enum capsule_event_kind {
 /* Valid during the callback only. */
 typedef struct capsule_event {
     capsule_event_kind kind;
-    uint64_t time;           /* wall clock, ns since 1970 */
+    uint64_t time; /* wall clock, ns since 1970 */
     const char *run_id;
-    uint32_t task_id;        /* 1 is the entry task; a call gets the next number */
-    uint32_t parent_id;      /* 0 for the entry task */
+    uint32_t task_id;   /* 1 is the entry task; a call gets the next number */
+    uint32_t parent_id; /* 0 for the entry task */
     const char *task_name;
-    uint32_t attempt;        /* from 1 */
+    uint32_t attempt; /* from 1 */
     capsule_state state;
     /* STATE of an ended task, RETRY: */
     const char *error_type, *error_message; /* NULL unless it failed */
@@ -174,11 +177,11 @@ typedef struct capsule_event {
 typedef void (*capsule_event_callback)(void *user, const capsule_event *event);
 
 typedef struct capsule_run_options {
-    const char *task;      /* NULL: the task named main, or the only one */
-    const char *args_json; /* a JSON array of positional arguments; NULL: none */
+    const char *task;        /* NULL: the task named main, or the only one */
+    const char *args_json;   /* a JSON array of positional arguments; NULL: none */
     const char *kwargs_json; /* a JSON object of keyword arguments; NULL: none */
-    const char *run_id;    /* [A-Za-z0-9_.-]{1,128}; NULL: a new UUID (version 7) */
-    uint64_t timeout;      /* for the whole run, ns; 0: none */
+    const char *run_id;      /* [A-Za-z0-9_.-]{1,128}; NULL: a new UUID (version 7) */
+    uint64_t timeout;        /* for the whole run, ns; 0: none */
     capsule_event_callback on_event;
     void *user;
 } capsule_run_options;

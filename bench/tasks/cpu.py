@@ -1,5 +1,7 @@
-"""CPU-bound Python: arithmetic, dicts, strings, objects, json, re, sort. Runs natively (`python3 cpu.py` prints the milliseconds) and
-as a task (returns them)."""
+"""CPU-bound Python: arithmetic, dicts, strings, objects, json, re, sort.
+
+Runs natively (`python3 cpu.py` prints the milliseconds) and as a task (returns them).
+"""
 
 import json
 import re

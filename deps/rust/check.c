@@ -25,12 +25,14 @@ int main(void) {
         return 1;
     wasm_engine_delete(engine);
     int ok = check("", "{}");
-    ok &= check("a = 1\n[t]\nb = ['x', 2.0]\n\nc = {d = \"q\\\"\"}\n",
-                "{\"a\":{\"line\":1,\"value\":1},\"t\":{\"line\":2,\"table\":{\"b\":{\"line\":3,\"value\":[\"x\",2.0]},"
-                "\"c\":{\"line\":5,\"table\":{\"d\":{\"line\":5,\"value\":\"q\\\"\"}}}}}}");
+    ok &= check(
+        "a = 1\n[t]\nb = ['x', 2.0]\n\nc = {d = \"q\\\"\"}\n",
+        "{\"a\":{\"line\":1,\"value\":1},\"t\":{\"line\":2,\"table\":{\"b\":{\"line\":3,\"value\":[\"x\",2.0]},"
+        "\"c\":{\"line\":5,\"table\":{\"d\":{\"line\":5,\"value\":\"q\\\"\"}}}}}}");
     ok &= check("[[r]]\nk = true\n[[r]]\nk = {a = 1}\n",
                 "{\"r\":{\"line\":1,\"value\":[{\"k\":true},{\"k\":{\"a\":1}}]}}");
-    ok &= check("x.y = 1979-05-27\n", "{\"x\":{\"line\":1,\"table\":{\"y\":{\"line\":1,\"value\":\"1979-05-27\"}}}}");
+    ok &= check("x.y = 1979-05-27\n",
+                "{\"x\":{\"line\":1,\"table\":{\"y\":{\"line\":1,\"value\":\"1979-05-27\"}}}}");
     ok &= check("a = 1\nb = \n", NULL);
     ok &= check("a = 1\nb = nan\n", NULL);
     ok &= check("a = 1\na = 2\n", NULL);

@@ -97,7 +97,8 @@ int app_entry(const struct capsule_app *app, const char *name, const struct app_
     if (name != NULL)
         error_set(err, ERROR_NOT_FOUND, "%s has no task named \"%s\"", app->project.entry, name);
     else
-        error_set(err, ERROR_PROJECT, "%s has %zu tasks and none is named main: which one to run?", app->project.entry, app->tasks_n);
+        error_set(err, ERROR_PROJECT, "%s has %zu tasks and none is named main: which one to run?",
+                  app->project.entry, app->tasks_n);
     name_tasks(app, err);
     return name != NULL ? ERROR_NOT_FOUND : ERROR_PROJECT;
 }
@@ -113,7 +114,8 @@ static int at_place(struct error *err, const char *where, int code) {
     return ERROR_PROJECT;
 }
 
-static int read_options(const json_value *options, const char *where, struct task_options *ret, struct error *err) {
+static int read_options(const json_value *options, const char *where, struct task_options *ret,
+                        struct error *err) {
     size_t cursor = 0;
     const char *key;
     for (const json_value *v; (v = json_next(options, &cursor, &key)) != NULL;) {
@@ -162,7 +164,8 @@ static int write_environment(const struct opening *o, struct app_task *t, struct
         return 0;
     int r = buffer_putc(&json, '}');
     if (r != 0)
-        return error_set(err, ERROR_LIMIT, "the environment of task %s is larger than %d bytes", t->policy.name, (int)ENVIRONMENT_MAX);
+        return error_set(err, ERROR_LIMIT, "the environment of task %s is larger than %d bytes", t->policy.name,
+                         (int)ENVIRONMENT_MAX);
     t->env_json = buffer_take(&json);
     return 0;
 }
@@ -171,7 +174,8 @@ static int check_policy(const struct opening *o, const struct app_task *t, struc
     const struct capsule_app *app = o->app;
     uint64_t needed = app->image->info.size;
     if (t->policy.ram < needed) {
-        error_set(err, ERROR_PROJECT, "task %s may use %" PRIu64 " bytes of ram, but its program needs %" PRIu64 " to start",
+        error_set(err, ERROR_PROJECT,
+                  "task %s may use %" PRIu64 " bytes of ram, but its program needs %" PRIu64 " to start",
                   t->policy.name, t->policy.ram, needed);
         error_hint(err, "give it ram=\"%" PRIu64 "MB\" or more", needed / 1000000 + 8);
         return ERROR_PROJECT;
@@ -196,7 +200,8 @@ static int read_task(const struct opening *o, const json_value *v, struct app_ta
         return error_set(err, ERROR_NOMEM, "no memory for a task");
     }
     if (name == NULL || *name == '\0' || strlen(name) > POLICY_NAME_MAX)
-        return error_set(err, ERROR_PROJECT, "%s: a task's name has 1 to %d characters", ret->where, (int)POLICY_NAME_MAX);
+        return error_set(err, ERROR_PROJECT, "%s: a task's name has 1 to %d characters", ret->where,
+                         (int)POLICY_NAME_MAX);
     struct task_options options = {0};
     int r = read_options(json_get(v, "options"), ret->where, &options, err);
     if (r == 0) {
@@ -216,7 +221,8 @@ static int read_tasks(const struct opening *o, const json_value *tasks, struct e
     struct capsule_app *app = o->app;
     size_t n = json_size(tasks);
     if (n > TASKS_MAX)
-        return error_set(err, ERROR_PROJECT, "%s declares %zu tasks; the limit is %d", app->project.entry, n, (int)TASKS_MAX);
+        return error_set(err, ERROR_PROJECT, "%s declares %zu tasks; the limit is %d", app->project.entry, n,
+                         (int)TASKS_MAX);
     app->tasks = calloc(n + 1, sizeof *app->tasks);
     if (app->tasks == NULL)
         return error_set(err, ERROR_NOMEM, "no memory for the tasks");
@@ -229,7 +235,8 @@ static int read_tasks(const struct opening *o, const json_value *tasks, struct e
     qsort(app->tasks, n, sizeof *app->tasks, compare_tasks);
     for (size_t i = 1; i < n; i++) {
         if (strcmp(app->tasks[i - 1].policy.name, app->tasks[i].policy.name) == 0)
-            return error_set(err, ERROR_PROJECT, "%s: two tasks are named \"%s\"", app->tasks[i].where, app->tasks[i].policy.name);
+            return error_set(err, ERROR_PROJECT, "%s: two tasks are named \"%s\"", app->tasks[i].where,
+                             app->tasks[i].policy.name);
     }
     return 0;
 }
@@ -251,8 +258,10 @@ static void describe_task(struct buffer *to, const struct app_task *t) {
     json_write_string(to, p->name, strlen(p->name));
     buffer_puts(to, ",\"where\":");
     json_write_string(to, t->where, strlen(t->where));
-    buffer_printf(to, ",\"fuel\":%" PRIu64 ",\"ram\":%" PRIu64 ",\"timeout_ns\":%" PRIu64 ",\"max_retries\":%" PRIu32
-                  ",\"allowed_files\":[", p->fuel, p->ram, p->timeout_ns, p->max_retries);
+    buffer_printf(to,
+                  ",\"fuel\":%" PRIu64 ",\"ram\":%" PRIu64 ",\"timeout_ns\":%" PRIu64 ",\"max_retries\":%" PRIu32
+                  ",\"allowed_files\":[",
+                  p->fuel, p->ram, p->timeout_ns, p->max_retries);
     for (size_t i = 0; i < p->n_files; i++) {
         buffer_puts(to, i == 0 ? "{\"path\":" : ",{\"path\":");
         json_write_string(to, p->files[i].host, strlen(p->files[i].host));
@@ -276,7 +285,9 @@ static int describe(struct capsule_app *app, struct error *err) {
     }
     int r = buffer_puts(&json, "]}");
     app->description = buffer_take(&json);
-    return r == 0 && app->description != NULL ? 0 : error_set(err, ERROR_LIMIT, "the application's description is too long");
+    return r == 0 && app->description != NULL
+               ? 0
+               : error_set(err, ERROR_LIMIT, "the application's description is too long");
 }
 
 /* ---- opening ---- */
@@ -292,9 +303,13 @@ static int add_mounts(const struct opening *o, struct error *err) {
 static int obtain_image(const struct opening *o, struct json_document **ret_index, struct error *err) {
     struct capsule_app *app = o->app;
     struct guest_context context = runtime_guest_context(app->runtime);
-    struct image_request request = {.guest = &app->runtime->python, .context = &context, .project = &app->project,
-                                    .mounts = &app->mounts, .no_cache = o->options->no_cache != 0,
-                                    .on_output = o->options->on_output, .user = o->options->user};
+    struct image_request request = {.guest = &app->runtime->python,
+                                    .context = &context,
+                                    .project = &app->project,
+                                    .mounts = &app->mounts,
+                                    .no_cache = o->options->no_cache != 0,
+                                    .on_output = o->options->on_output,
+                                    .user = o->options->user};
     int r = guest_load(request.guest, &context, err);
     if (r == 0)
         r = image_obtain(&request, &app->image, ret_index, err);
@@ -310,7 +325,8 @@ static int obtain_image(const struct opening *o, struct json_document **ret_inde
 }
 
 static int unsupported_language(const struct project *p, struct error *err) {
-    error_set(err, ERROR_UNSUPPORTED, "%s: this installation has no guest for TypeScript and JavaScript", p->entry_as_given);
+    error_set(err, ERROR_UNSUPPORTED, "%s: this installation has no guest for TypeScript and JavaScript",
+              p->entry_as_given);
     error_hint(err, "run a .py file");
     return ERROR_UNSUPPORTED;
 }
@@ -338,13 +354,14 @@ static int open_app(struct opening *o, const char *file, struct error *err) {
     return r == 0 ? describe(app, err) : r;
 }
 
-int capsule_app_open(capsule_runtime *runtime, const char *file, const capsule_app_options *options, capsule_app **ret_app,
-                     capsule_error *error) {
+int capsule_app_open(capsule_runtime *runtime, const char *file, const capsule_app_options *options,
+                     capsule_app **ret_app, capsule_error *error) {
     static const capsule_app_options defaults;
     struct error err = {0};
     struct opening o = {.app = calloc(1, sizeof *o.app), .options = options != NULL ? options : &defaults};
     if (o.app == NULL)
-        return runtime_error(error, &(struct error){.code = ERROR_NOMEM, .message = "no memory for an application"});
+        return runtime_error(error,
+                             &(struct error){.code = ERROR_NOMEM, .message = "no memory for an application"});
     o.app->runtime = runtime;
     o.app->project.root_fd = -1;
     int r = open_app(&o, file, &err);

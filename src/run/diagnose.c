@@ -58,18 +58,23 @@ static uint64_t read_map_count(void) {
     return count;
 }
 
-static void write_checks(struct buffer *to, capsule_runtime *rt, const struct error *guest, const struct error *image) {
+static void write_checks(struct buffer *to, capsule_runtime *rt, const struct error *guest,
+                         const struct error *image) {
     char cache[PATH_MAX + 64], maps[64];
-    snprintf(cache, sizeof cache, "%s%s", cache_dir(rt->cache), cache_writable(rt->cache) ? "" : " can't be written");
+    snprintf(cache, sizeof cache, "%s%s", cache_dir(rt->cache),
+             cache_writable(rt->cache) ? "" : " can't be written");
     uint64_t map_count = read_map_count();
     snprintf(maps, sizeof maps, "vm.max_map_count is %" PRIu64, map_count);
     bool scan = slot_scan_supported(engine_slots(rt->engine)), beneath = openat2_works();
     const struct check checks[] = {
         {"guest python", guest->code == 0, guest->code == 0 ? rt->python.version : guest->message, guest->hint},
         {"base image", image->code == 0, image->code == 0 ? "boots" : image->message, image->hint},
-        {"cache", cache_writable(rt->cache), cache, "make the folder writable, or set CAPSULE_CACHE to another one"},
-        {"openat2", beneath, beneath ? "available" : "missing", "use Linux 5.6 or later: file access of tasks depends on it"},
-        {"PAGEMAP_SCAN", scan, scan ? "available" : "missing: sandboxes are reset the slow way", "use Linux 6.7 or later"},
+        {"cache", cache_writable(rt->cache), cache,
+         "make the folder writable, or set CAPSULE_CACHE to another one"},
+        {"openat2", beneath, beneath ? "available" : "missing",
+         "use Linux 5.6 or later: file access of tasks depends on it"},
+        {"PAGEMAP_SCAN", scan, scan ? "available" : "missing: sandboxes are reset the slow way",
+         "use Linux 6.7 or later"},
         {"maps", map_count >= 65530, maps, "sysctl vm.max_map_count=65530"},
     };
     buffer_puts(to, ",\"checks\":[");
@@ -96,10 +101,11 @@ static void write_report(struct buffer *to, capsule_runtime *rt) {
     write_text(to, "engine", engine_identity());
     buffer_puts(to, ",\"cache\":{");
     write_text(to, "path", cache_dir(rt->cache));
-    buffer_printf(to, ",\"bytes\":%" PRIu64 ",\"objects\":%" PRIu64 ",\"writable\":%s},\"kernel\":{", usage.bytes, usage.objects,
-                  cache_writable(rt->cache) ? "true" : "false");
+    buffer_printf(to, ",\"bytes\":%" PRIu64 ",\"objects\":%" PRIu64 ",\"writable\":%s},\"kernel\":{", usage.bytes,
+                  usage.objects, cache_writable(rt->cache) ? "true" : "false");
     write_text(to, "release", kernel.release);
-    buffer_printf(to, ",\"pagemap_scan\":%s,\"openat2\":%s}", slot_scan_supported(engine_slots(rt->engine)) ? "true" : "false",
+    buffer_printf(to, ",\"pagemap_scan\":%s,\"openat2\":%s}",
+                  slot_scan_supported(engine_slots(rt->engine)) ? "true" : "false",
                   openat2_works() ? "true" : "false");
     write_checks(to, rt, &guest, &image_error);
 }

@@ -9,8 +9,9 @@ enum { ENVELOPE_MAX = 512 * 1024 * 1024 };
 
 const char *capsule_state_name(capsule_state state) {
     static const char *const names[] = {
-        [CAPSULE_CREATED] = "created",     [CAPSULE_RUNNING] = "running",     [CAPSULE_COMPLETED] = "completed",
-        [CAPSULE_FAILED] = "failed",       [CAPSULE_TIMED_OUT] = "timed_out", [CAPSULE_CANCELLED] = "cancelled",
+        [CAPSULE_CREATED] = "created",         [CAPSULE_RUNNING] = "running",
+        [CAPSULE_COMPLETED] = "completed",     [CAPSULE_FAILED] = "failed",
+        [CAPSULE_TIMED_OUT] = "timed_out",     [CAPSULE_CANCELLED] = "cancelled",
         [CAPSULE_INTERRUPTED] = "interrupted",
     };
     return (size_t)state < sizeof names / sizeof names[0] ? names[state] : "unknown";
@@ -24,9 +25,10 @@ int run_write_execution(const struct capsule_run *run, const struct task *t, str
     if (r != 0)
         return r;
     return buffer_printf(to,
-                         ",\"state\":\"%s\",\"duration_ms\":%" PRIu64 ".%03" PRIu64 ",\"retries\":%" PRIu32 ",\"fuel_consumed\":%" PRIu64
-                         ",\"ram_used\":%" PRIu64 ",\"host_requests\":[]}",
-                         capsule_state_name(t->state), us / 1000, us % 1000, t->attempt > 0 ? t->attempt - 1 : 0, t->fuel, t->ram);
+                         ",\"state\":\"%s\",\"duration_ms\":%" PRIu64 ".%03" PRIu64 ",\"retries\":%" PRIu32
+                         ",\"fuel_consumed\":%" PRIu64 ",\"ram_used\":%" PRIu64 ",\"host_requests\":[]}",
+                         capsule_state_name(t->state), us / 1000, us % 1000, t->attempt > 0 ? t->attempt - 1 : 0,
+                         t->fuel, t->ram);
 }
 
 static bool ended(const capsule_run *run) {

@@ -17,7 +17,8 @@ enum { GUEST_MOUNTS = 2, GUEST_KEY_SIZE = 65 };
 struct guest {
     const char *name; /* "python" */
     char *dir, *version;
-    char key[GUEST_KEY_SIZE]; /* digest of everything that its images depend on: the guest's files and the engine */
+    char
+        key[GUEST_KEY_SIZE]; /* digest of everything that its images depend on: the guest's files and the engine */
     int dir_fd, lib_fds[GUEST_MOUNTS];
     struct guest_module module;
     struct image *base; /* NULL until guest_base_image */

@@ -83,7 +83,8 @@ static void refresh_index(struct cache *c, const char *key, const json_value *ro
     dependencies_free(fresh);
 }
 
-static int take(const struct image_request *q, const char *key, struct image **ret, struct json_document **ret_index) {
+static int take(const struct image_request *q, const char *key, struct image **ret,
+                struct json_document **ret_index) {
     struct cache *c = q->context->cache;
     struct json_document *index = NULL;
     int r = read_index(c, key, &index, NULL);
@@ -167,7 +168,8 @@ static int finish_import(struct sandbox *sb, const char *entry, struct error *er
             sleep_until(wake < deadline ? wake : deadline);
         }
     }
-    error_set(err, ERROR_IMPORT, "importing %s took longer than %llu seconds", entry, (unsigned long long)(IMPORT_TIME_NS / NS_PER_S));
+    error_set(err, ERROR_IMPORT, "importing %s took longer than %llu seconds", entry,
+              (unsigned long long)(IMPORT_TIME_NS / NS_PER_S));
     error_hint(err, "move the work from the module's top level into a task");
     return ERROR_IMPORT;
 }
@@ -176,7 +178,8 @@ static int finish_import(struct sandbox *sb, const char *entry, struct error *er
 static int import_failed(const struct sandbox *sb, const char *entry, struct error *err) {
     switch (sandbox_end(sb)) {
     case SANDBOX_EXITED:
-        error_set(err, ERROR_IMPORT, "%s ended its process (exit code %u) while it was imported", entry, sandbox_exit_code(sb));
+        error_set(err, ERROR_IMPORT, "%s ended its process (exit code %u) while it was imported", entry,
+                  sandbox_exit_code(sb));
         error_hint(err, "code at the top level of a module runs when its image is built: put it into a task");
         break;
     case SANDBOX_OUT_OF_FUEL:
@@ -203,11 +206,13 @@ static int import_error(const json_value *error, const char *entry, struct error
             n--;
         return error_set(err, ERROR_IMPORT, "%.*s", (int)n, traceback);
     }
-    return error_set(err, ERROR_IMPORT, "%s: %s", entry, json_text(json_get(error, "message"), "the import failed"));
+    return error_set(err, ERROR_IMPORT, "%s: %s", entry,
+                     json_text(json_get(error, "message"), "the import failed"));
 }
 
 /* Checks the reply to guest_load. On success *ret holds it. */
-static int read_load_reply(const struct sandbox *sb, const char *entry, struct json_document **ret, struct error *err) {
+static int read_load_reply(const struct sandbox *sb, const char *entry, struct json_document **ret,
+                           struct error *err) {
     if (sandbox_end(sb) != SANDBOX_RETURNED)
         return import_failed(sb, entry, err);
     const char *header, *body;
@@ -258,8 +263,8 @@ static void object_name(const char *key, const struct buffer *dependencies, char
     snprintf(ret, DIGEST_HEX_SIZE + 8, "%s.image", hex);
 }
 
-static int store(struct build *b, struct sandbox *sb, const char *key, const json_value *reply, uint64_t started, struct image **ret,
-                 struct json_document **ret_index, struct error *err) {
+static int store(struct build *b, struct sandbox *sb, const char *key, const json_value *reply, uint64_t started,
+                 struct image **ret, struct json_document **ret_index, struct error *err) {
     CLEANUP(buffer_done) struct buffer dependencies = BUFFER_INIT(INDEX_MAX);
     CLEANUP(buffer_done) struct buffer index = BUFFER_INIT(INDEX_MAX);
     int r = dependencies_seal(b->dependencies, started, err);
@@ -271,8 +276,8 @@ static int store(struct build *b, struct sandbox *sb, const char *key, const jso
     object_name(key, &dependencies, object);
     buffer_putc(&index, '{');
     struct image *image = NULL;
-    r = image_store_put(b->request->context->cache, sb, b->request->no_cache ? NULL : object, true, &image,
-                        &index, err);
+    r = image_store_put(b->request->context->cache, sb, b->request->no_cache ? NULL : object, true, &image, &index,
+                        err);
     if (r != 0)
         return r;
     buffer_puts(&index, ",\"tasks\":");
@@ -294,15 +299,22 @@ static int store(struct build *b, struct sandbox *sb, const char *key, const jso
     return r;
 }
 
-static int build_in(struct build *b, struct image *base, const char *key, struct image **ret, struct json_document **ret_index,
-                    struct error *err) {
+static int build_in(struct build *b, struct image *base, const char *key, struct image **ret,
+                    struct json_document **ret_index, struct error *err) {
     const struct image_request *q = b->request;
     uint64_t started = clock_wall_ns();
     struct slot_pool slots = {.arena = engine_slots(q->context->engine)};
-    struct sandbox_options options = {.engine = q->context->engine, .module = &q->guest->module, .image = base, .slots = &slots,
-                                      .fuel = IMPORT_FUEL, .ram = IMPORT_RAM,
-                                      .wasi = {.mounts = q->mounts->mounts, .n_mounts = q->mounts->n,
-                                               .limits = wasi_limits_default(), .output = import_output, .trace = import_trace,
+    struct sandbox_options options = {.engine = q->context->engine,
+                                      .module = &q->guest->module,
+                                      .image = base,
+                                      .slots = &slots,
+                                      .fuel = IMPORT_FUEL,
+                                      .ram = IMPORT_RAM,
+                                      .wasi = {.mounts = q->mounts->mounts,
+                                               .n_mounts = q->mounts->n,
+                                               .limits = wasi_limits_default(),
+                                               .output = import_output,
+                                               .trace = import_trace,
                                                .user = b}};
     struct sandbox *sb = NULL;
     struct json_document *reply = NULL;
@@ -317,8 +329,8 @@ static int build_in(struct build *b, struct image *base, const char *key, struct
     return r;
 }
 
-static int build(const struct image_request *q, const char *key, struct image **ret, struct json_document **ret_index,
-                 struct error *err) {
+static int build(const struct image_request *q, const char *key, struct image **ret,
+                 struct json_document **ret_index, struct error *err) {
     struct image *base = NULL;
     int r = guest_base_image(q->guest, q->context, &base, err);
     if (r != 0)
@@ -331,7 +343,8 @@ static int build(const struct image_request *q, const char *key, struct image **
     return r;
 }
 
-int image_obtain(const struct image_request *q, struct image **ret, struct json_document **ret_index, struct error *err) {
+int image_obtain(const struct image_request *q, struct image **ret, struct json_document **ret_index,
+                 struct error *err) {
     char key[GUEST_KEY_SIZE + 8];
     request_key(q, key);
     if (!q->no_cache && take(q, key, ret, ret_index) == 0)

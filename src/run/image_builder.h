@@ -22,6 +22,7 @@ struct image_request {
 
 /* On success *ret is the image and *ret_index its index document, whose "tasks" is what guest_load reported.
  * ERROR_IMPORT: the program's fault; the message is the traceback, with guest paths. */
-int image_obtain(const struct image_request *q, struct image **ret, struct json_document **ret_index, struct error *err);
+int image_obtain(const struct image_request *q, struct image **ret, struct json_document **ret_index,
+                 struct error *err);
 
 #endif

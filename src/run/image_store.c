@@ -9,7 +9,8 @@
 int image_store_take(struct cache *c, const json_value *document, struct image **ret, struct error *err) {
     const char *object = json_text(json_get(document, "object"), NULL);
     uint64_t size, inbox, inbox_size;
-    if (object == NULL || !json_u64(json_get(document, "size"), &size) || !json_u64(json_get(document, "inbox"), &inbox) ||
+    if (object == NULL || !json_u64(json_get(document, "size"), &size) ||
+        !json_u64(json_get(document, "inbox"), &inbox) ||
         !json_u64(json_get(document, "inbox_size"), &inbox_size) || inbox > UINT32_MAX || inbox_size > UINT32_MAX)
         return error_set(err, ERROR_NOT_FOUND, "the cache's index entry is incomplete");
     int fd = -1;
@@ -34,8 +35,8 @@ static int snapshot_anonymous(struct sandbox *sandbox, int *ret_fd, struct image
     return 0;
 }
 
-static int snapshot_object(struct cache *c, struct sandbox *sandbox, const char *object, bool disposable, int *ret_fd,
-                           struct image_info *ret, struct error *err) {
+static int snapshot_object(struct cache *c, struct sandbox *sandbox, const char *object, bool disposable,
+                           int *ret_fd, struct image_info *ret, struct error *err) {
     struct cache_write *write = NULL;
     int fd = -1;
     int r = cache_begin(c, &write, &fd, err);
@@ -54,8 +55,8 @@ static int snapshot_object(struct cache *c, struct sandbox *sandbox, const char 
     return snapshot_anonymous(sandbox, ret_fd, ret, err);
 }
 
-int image_store_put(struct cache *c, struct sandbox *sandbox, const char *object, bool disposable, struct image **ret,
-                    struct buffer *document, struct error *err) {
+int image_store_put(struct cache *c, struct sandbox *sandbox, const char *object, bool disposable,
+                    struct image **ret, struct buffer *document, struct error *err) {
     struct image_info info;
     int fd = -1;
     int r = object != NULL ? snapshot_object(c, sandbox, object, disposable, &fd, &info, err)
@@ -66,6 +67,6 @@ int image_store_put(struct cache *c, struct sandbox *sandbox, const char *object
         return r;
     buffer_puts(document, "\"object\":");
     json_write_string(document, object != NULL ? object : "", object != NULL ? strlen(object) : 0);
-    return buffer_printf(document, ",\"size\":%" PRIu64 ",\"inbox\":%" PRIu32 ",\"inbox_size\":%" PRIu32, info.size, info.inbox,
-                         info.inbox_size);
+    return buffer_printf(document, ",\"size\":%" PRIu64 ",\"inbox\":%" PRIu32 ",\"inbox_size\":%" PRIu32,
+                         info.size, info.inbox, info.inbox_size);
 }

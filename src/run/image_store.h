@@ -13,7 +13,7 @@
 int image_store_take(struct cache *c, const json_value *document, struct image **ret, struct error *err);
 /* Snapshots a sandbox into the cache under `object` (NULL: into memory only), and appends the four members above (no braces) to
  * `document`. disposable: cheap to make again, see cache_write_disposable. If the disk is full it's kept in memory only. */
-int image_store_put(struct cache *c, struct sandbox *sandbox, const char *object, bool disposable, struct image **ret,
-                    struct buffer *document, struct error *err);
+int image_store_put(struct cache *c, struct sandbox *sandbox, const char *object, bool disposable,
+                    struct image **ret, struct buffer *document, struct error *err);
 
 #endif

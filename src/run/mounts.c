@@ -135,15 +135,16 @@ static int open_beneath(int dir_fd, const char *path, uint64_t flags, bool confi
     return FAULT("mounts.open") ? -1 : (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof how);
 }
 
-static int add_file(struct mount_table *t, int dir_fd, const char *path, bool confined, const char *guest, bool writable,
-                    struct error *err) {
+static int add_file(struct mount_table *t, int dir_fd, const char *path, bool confined, const char *guest,
+                    bool writable, struct error *err) {
     size_t dir_n = path_dir_length(path);
     char dir[PATH_LENGTH_MAX];
     snprintf(dir, sizeof dir, "%.*s", dir_n == 0 ? 1 : (int)dir_n, dir_n == 0 ? "." : path);
     CLEANUP(cleanup_close) int parent = open_beneath(dir_fd, dir, O_DIRECTORY, confined);
     if (parent < 0)
         return error_errno(err, ERROR_PROJECT, errno, "can't open the folder of %s", path);
-    struct mount mount = {.guest = guest, .host_fd = parent, .name = path_base(path), .kind = MOUNT_FILE, .writable = writable};
+    struct mount mount = {
+        .guest = guest, .host_fd = parent, .name = path_base(path), .kind = MOUNT_FILE, .writable = writable};
     int r = mounts_add(t, &mount, true, err);
     if (r == 0)
         parent = -1;
@@ -156,7 +157,9 @@ static int missing(const char *path, bool confined, struct error *err) {
         error_hint(err, "grant the folder that it points to: --mount, or default_allowed_files in capsule.toml");
     } else if (errno == ENOENT) {
         error_set(err, ERROR_PROJECT, "%s doesn't exist", path);
-        error_hint(err, "create it, or correct the path: it's relative to the folder of capsule.toml or of the entry file");
+        error_hint(
+            err,
+            "create it, or correct the path: it's relative to the folder of capsule.toml or of the entry file");
     } else {
         error_errno(err, ERROR_PROJECT, errno, "can't open %s", path);
     }
@@ -164,8 +167,8 @@ static int missing(const char *path, bool confined, struct error *err) {
 }
 
 /* path: relative to dir_fd if confined, else absolute. */
-static int add_path(struct mount_table *t, int dir_fd, const char *path, bool confined, const char *guest, bool writable,
-                    struct error *err) {
+static int add_path(struct mount_table *t, int dir_fd, const char *path, bool confined, const char *guest,
+                    bool writable, struct error *err) {
     if (reserved(guest)) {
         error_set(err, ERROR_PROJECT, "%s can't appear at %s in the sandbox: that place is taken", path, guest);
         error_hint(err, "mount it elsewhere: --mount %s:/data", path);
@@ -186,7 +189,8 @@ static int add_path(struct mount_table *t, int dir_fd, const char *path, bool co
     return r;
 }
 
-int mounts_add_grant(struct mount_table *t, const struct project *p, const struct file_grant *grant, struct error *err) {
+int mounts_add_grant(struct mount_table *t, const struct project *p, const struct file_grant *grant,
+                     struct error *err) {
     char guest[PATH_LENGTH_MAX], absolute[PATH_LENGTH_MAX];
     if (mounts_guest_path(p, grant->host, guest, sizeof guest) < 0 ||
         path_normalize(p->root, grant->host, absolute, sizeof absolute) < 0)
@@ -197,8 +201,8 @@ int mounts_add_grant(struct mount_table *t, const struct project *p, const struc
     return add_path(t, p->root_fd, *rest == '\0' ? "." : rest, true, guest, grant->writable, err);
 }
 
-int mounts_add_path(struct mount_table *t, const struct project *p, const char *host, const char *guest, bool writable,
-                    struct error *err) {
+int mounts_add_path(struct mount_table *t, const struct project *p, const char *host, const char *guest,
+                    bool writable, struct error *err) {
     CLEANUP(cleanup_free) char *real = realpath(host, NULL);
     if (real == NULL)
         return missing(host, false, err);

@@ -32,10 +32,11 @@ int mounts_add(struct mount_table *t, const struct mount *mount, bool own_fd, st
 /* The project's sources and its installed packages. */
 int mounts_add_project(struct mount_table *t, const struct project *p, struct error *err);
 /* One grant of a policy. ERROR_PROJECT if it isn't there or may not be where it would appear. */
-int mounts_add_grant(struct mount_table *t, const struct project *p, const struct file_grant *grant, struct error *err);
+int mounts_add_grant(struct mount_table *t, const struct project *p, const struct file_grant *grant,
+                     struct error *err);
 /* One mount of the embedder: host relative to the working directory; guest NULL, relative to the project, or absolute. */
-int mounts_add_path(struct mount_table *t, const struct project *p, const char *host, const char *guest, bool writable,
-                    struct error *err);
+int mounts_add_path(struct mount_table *t, const struct project *p, const char *host, const char *guest,
+                    bool writable, struct error *err);
 
 /* Where a host path (absolute, or relative to the project) appears in a guest by default. Returns a negative code if it's too long. */
 int mounts_guest_path(const struct project *p, const char *host, char *ret, size_t capacity);

@@ -10,10 +10,9 @@ static const struct {
     const char *name;
     bool retried;
     capsule_state state;
-} types[] = {
-    [OUTCOME_OK] = {NULL, false, CAPSULE_COMPLETED},
+} types[] = {[OUTCOME_OK] = {NULL, false, CAPSULE_COMPLETED},
 #define OUTCOME_ROW(id, name, retried, state) [OUTCOME_##id] = {name, retried, state},
-    OUTCOME_TYPES(OUTCOME_ROW)
+             OUTCOME_TYPES(OUTCOME_ROW)
 #undef OUTCOME_ROW
 };
 
@@ -118,7 +117,8 @@ void outcome_read(struct outcome *o, const struct sandbox *sandbox) {
         outcome_set(o, OUTCOME_OUT_OF_MEMORY, "the task needed more memory than its ram");
         break;
     case SANDBOX_OUTPUT_LIMIT:
-        outcome_set(o, OUTCOME_POLICY, "the task wrote more to its standard output and error than it may (%llu MiB)",
+        outcome_set(o, OUTCOME_POLICY,
+                    "the task wrote more to its standard output and error than it may (%llu MiB)",
                     (unsigned long long)(wasi_limits_default().output >> 20));
         break;
     }

@@ -10,17 +10,17 @@
 #include <stddef.h>
 
 /* name as in the envelope, whether it's retried (the guest may forbid it), the state that the task ends in. */
-#define OUTCOME_TYPES(X)                                                                           \
-    X(TASK_ERROR, "task_error", true, CAPSULE_FAILED)                                              \
-    X(TIMEOUT, "timeout", true, CAPSULE_TIMED_OUT)                                                 \
-    X(OUT_OF_FUEL, "out_of_fuel", false, CAPSULE_FAILED)                                           \
-    X(OUT_OF_MEMORY, "out_of_memory", true, CAPSULE_FAILED)                                        \
-    X(TRAP, "trap", true, CAPSULE_FAILED)                                                          \
-    X(CANCELLED, "cancelled", false, CAPSULE_CANCELLED)                                            \
-    X(POLICY, "policy", false, CAPSULE_FAILED)                                                     \
-    X(NOT_FOUND, "not_found", false, CAPSULE_FAILED)                                               \
-    X(BAD_INPUT, "bad_input", false, CAPSULE_FAILED)                                               \
-    X(BAD_OUTPUT, "bad_output", false, CAPSULE_FAILED)                                             \
+#define OUTCOME_TYPES(X)                                                                                          \
+    X(TASK_ERROR, "task_error", true, CAPSULE_FAILED)                                                             \
+    X(TIMEOUT, "timeout", true, CAPSULE_TIMED_OUT)                                                                \
+    X(OUT_OF_FUEL, "out_of_fuel", false, CAPSULE_FAILED)                                                          \
+    X(OUT_OF_MEMORY, "out_of_memory", true, CAPSULE_FAILED)                                                       \
+    X(TRAP, "trap", true, CAPSULE_FAILED)                                                                         \
+    X(CANCELLED, "cancelled", false, CAPSULE_CANCELLED)                                                           \
+    X(POLICY, "policy", false, CAPSULE_FAILED)                                                                    \
+    X(NOT_FOUND, "not_found", false, CAPSULE_FAILED)                                                              \
+    X(BAD_INPUT, "bad_input", false, CAPSULE_FAILED)                                                              \
+    X(BAD_OUTPUT, "bad_output", false, CAPSULE_FAILED)                                                            \
     X(HOST_ERROR, "host_error", false, CAPSULE_FAILED)
 
 enum outcome_type {
@@ -32,13 +32,13 @@ enum outcome_type {
 
 struct outcome {
     enum outcome_type type;
-    bool retry;     /* another attempt makes sense */
-    char *message;  /* of an error; so are the next two, which may be NULL */
+    bool retry;    /* another attempt makes sense */
+    char *message; /* of an error; so are the next two, which may be NULL */
     char *class_name;
     char *traceback;
-    char *result;   /* of OUTCOME_OK: JSON text */
+    char *result; /* of OUTCOME_OK: JSON text */
     size_t result_n;
-    bool tagged;    /* result uses the "$…" forms */
+    bool tagged; /* result uses the "$…" forms */
 };
 
 void outcome_done(struct outcome *o);
@@ -46,7 +46,8 @@ const char *outcome_name(enum outcome_type type); /* NULL for OUTCOME_OK */
 capsule_state outcome_state(enum outcome_type type);
 
 /* An error of the host's making. */
-void outcome_set(struct outcome *o, enum outcome_type type, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void outcome_set(struct outcome *o, enum outcome_type type, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* What an ended sandbox's call came to. Everything in its reply is hostile. */
 void outcome_read(struct outcome *o, const struct sandbox *sandbox);
 

@@ -78,7 +78,8 @@ void run_retry_event(const struct capsule_run *run, const struct task *t, uint64
     run->on_event(run->user, &event);
 }
 
-void run_output_event(const struct capsule_run *run, const struct task *t, int stream, const void *bytes, size_t n) {
+void run_output_event(const struct capsule_run *run, const struct task *t, int stream, const void *bytes,
+                      size_t n) {
     if (run->on_event == NULL)
         return;
     capsule_event event = event_of(run, t, CAPSULE_EVENT_OUTPUT);
@@ -99,8 +100,8 @@ static void new_run_id(char ret[RUN_ID_MAX + 1]) {
         b[i] = (uint8_t)(ms >> (40 - 8 * i));
     b[6] = (uint8_t)(0x70 | (b[6] & 0x0f));
     b[8] = (uint8_t)(0x80 | (b[8] & 0x3f));
-    snprintf(ret, RUN_ID_MAX + 1, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4],
-             b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    snprintf(ret, RUN_ID_MAX + 1, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
+             b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 }
 
 static int set_run_id(struct capsule_run *run, const char *id, struct error *err) {
@@ -117,14 +118,15 @@ static int set_run_id(struct capsule_run *run, const char *id, struct error *err
 }
 
 /* One half of the body: text if it's JSON of the right type. */
-static int append_json(struct buffer *body, const char *what, const char *text, const char *missing, enum json_type type,
-                       struct error *err) {
+static int append_json(struct buffer *body, const char *what, const char *text, const char *missing,
+                       enum json_type type, struct error *err) {
     if (text == NULL)
         return buffer_puts(body, missing);
     CLEANUP(json_cleanup) struct json_document *document = NULL;
     int r = json_parse(text, strlen(text), &document, err);
     if (r == 0 && json_type(json_root(document)) != type)
-        r = error_set(err, ERROR_INVALID, "the %s must be a JSON %s", what, type == JSON_ARRAY ? "array" : "object");
+        r = error_set(err, ERROR_INVALID, "the %s must be a JSON %s", what,
+                      type == JSON_ARRAY ? "array" : "object");
     else if (r != 0 && err != NULL) {
         struct error copy = *err;
         error_set(err, r, "the %s aren't JSON: %s", what, copy.message);
@@ -151,7 +153,8 @@ static int prepare(struct capsule_run *run, const capsule_run_options *o, struct
     return task_new(run, entry, NULL, body.data, body.size, false, &run->root, err);
 }
 
-int capsule_run_new(capsule_app *app, const capsule_run_options *options, capsule_run **ret_run, capsule_error *error) {
+int capsule_run_new(capsule_app *app, const capsule_run_options *options, capsule_run **ret_run,
+                    capsule_error *error) {
     static const capsule_run_options defaults;
     const capsule_run_options *o = options != NULL ? options : &defaults;
     struct error err = {0};
@@ -234,7 +237,8 @@ static void turn(struct capsule_run *run) {
 int capsule_run_wait(capsule_run *run, capsule_error *error) {
     struct error err = {0};
     if (run->waited)
-        return runtime_error(error, &(struct error){.code = ERROR_INVALID, .message = "this run has been waited for"});
+        return runtime_error(error,
+                             &(struct error){.code = ERROR_INVALID, .message = "this run has been waited for"});
     int r = runtime_take_worker(run->app->runtime, &run->worker, &err);
     if (r != 0)
         return runtime_error(error, &err);

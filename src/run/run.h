@@ -24,7 +24,7 @@ struct capsule_run {
     bool waited;
 
     struct task *root;
-    struct task *live;     /* all that haven't ended */
+    struct task *live; /* all that haven't ended */
     unsigned live_n;
     uint32_t tasks_ever;
     struct task *queue, *queue_last;
@@ -38,7 +38,8 @@ void run_dequeue(struct capsule_run *run, struct task *t);
 /* Tells the embedder. delay: of a retry. */
 void run_state_event(const struct capsule_run *run, const struct task *t);
 void run_retry_event(const struct capsule_run *run, const struct task *t, uint64_t delay);
-void run_output_event(const struct capsule_run *run, const struct task *t, int stream, const void *bytes, size_t n);
+void run_output_event(const struct capsule_run *run, const struct task *t, int stream, const void *bytes,
+                      size_t n);
 
 /* Appends the task's {"run_id", "task_name", "state", …}, which is "execution" in the envelope and in a TaskError. */
 int run_write_execution(const struct capsule_run *run, const struct task *t, struct buffer *to);

@@ -12,7 +12,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define ERROR_AGREES(name, code, meaning) _Static_assert((int)ERROR_##name == (int)CAPSULE_E_##name, "capsule.h repeats base/error.h");
+#define ERROR_AGREES(name, code, meaning)                                                                         \
+    _Static_assert((int)ERROR_##name == (int)CAPSULE_E_##name, "capsule.h repeats base/error.h");
 ERROR_CODES(ERROR_AGREES)
 #undef ERROR_AGREES
 _Static_assert(sizeof(struct error) == sizeof(capsule_error), "the public error is the internal one");
@@ -128,7 +129,8 @@ void capsule_close(capsule_runtime *rt) {
 }
 
 struct guest_context runtime_guest_context(struct capsule_runtime *rt) {
-    return (struct guest_context){.engine = rt->engine, .cache = rt->cache, .on_progress = rt->on_progress, .user = rt->user};
+    return (struct guest_context){
+        .engine = rt->engine, .cache = rt->cache, .on_progress = rt->on_progress, .user = rt->user};
 }
 
 /* ---- workers ---- */
@@ -183,8 +185,8 @@ void runtime_forget_image(struct capsule_runtime *rt, const struct image *image)
 
 /* ---- upkeep ---- */
 
-int capsule_cache_prune(capsule_runtime *rt, uint64_t max_bytes, uint64_t *ret_removed_objects, uint64_t *ret_removed_bytes,
-                        uint64_t *ret_left_bytes, capsule_error *error) {
+int capsule_cache_prune(capsule_runtime *rt, uint64_t max_bytes, uint64_t *ret_removed_objects,
+                        uint64_t *ret_removed_bytes, uint64_t *ret_left_bytes, capsule_error *error) {
     struct error err = {0};
     struct cache_usage usage = {0};
     if (cache_prune(rt->cache, max_bytes, &usage, &err) != 0)

@@ -17,7 +17,8 @@ enum { HEADER_MAX = GUEST_HEADER_MAX, REPLY_MAX = 4 * GUEST_HEADER_MAX };
 
 static char *make_key(const struct capsule_run *run, struct task *parent) {
     char *key = NULL;
-    int n = parent == NULL ? asprintf(&key, "%s/1", run->id) : asprintf(&key, "%s.%" PRIu32, parent->key, ++parent->calls);
+    int n = parent == NULL ? asprintf(&key, "%s/1", run->id)
+                           : asprintf(&key, "%s.%" PRIu32, parent->key, ++parent->calls);
     return n < 0 ? NULL : key;
 }
 
@@ -41,8 +42,8 @@ static void unlink_live(struct task *t) {
     run->live_n--;
 }
 
-int task_new(struct capsule_run *run, const struct app_task *definition, struct task *parent, const char *body, size_t body_n,
-             bool tagged, struct task **ret, struct error *err) {
+int task_new(struct capsule_run *run, const struct app_task *definition, struct task *parent, const char *body,
+             size_t body_n, bool tagged, struct task **ret, struct error *err) {
     struct task *t = FAULT("task.alloc") ? NULL : calloc(1, sizeof *t);
     if (t == NULL)
         return error_set(err, ERROR_NOMEM, "no memory for a task");
@@ -115,9 +116,11 @@ static void tell_parent(struct task *t) {
     if (parent == NULL || parent->sandbox == NULL)
         return;
     CLEANUP(buffer_done) struct buffer header = BUFFER_INIT(REPLY_MAX);
-    static const char too_long[] = "{\"ok\":false,\"error\":{\"type\":\"host_error\",\"message\":\"the error is too long to pass on\"}}";
+    static const char too_long[] =
+        "{\"ok\":false,\"error\":{\"type\":\"host_error\",\"message\":\"the error is too long to pass on\"}}";
     bool fits = write_reply_header(t, &header) == 0 && header.size <= GUEST_HEADER_MAX;
-    bool told = fits ? sandbox_complete(parent->sandbox, t->parent_op, header.data, header.size, t->outcome.result, t->outcome.result_n)
+    bool told = fits ? sandbox_complete(parent->sandbox, t->parent_op, header.data, header.size, t->outcome.result,
+                                        t->outcome.result_n)
                      : sandbox_complete(parent->sandbox, t->parent_op, too_long, sizeof too_long - 1, NULL, 0);
     if (!told)
         task_end(parent, OUTCOME_HOST_ERROR, "no memory for a result");
@@ -208,13 +211,15 @@ static int32_t call_task(struct task *t, uint32_t op, const json_value *header, 
     }
     if (t->depth >= TASK_DEPTH_MAX || t->run->live_n >= TASKS_ALIVE_MAX) {
         snprintf(message, sizeof message,
-                 t->depth >= TASK_DEPTH_MAX ? "task calls are nested more than %d deep" : "more than %d tasks of the run are alive",
+                 t->depth >= TASK_DEPTH_MAX ? "task calls are nested more than %d deep"
+                                            : "more than %d tasks of the run are alive",
                  t->depth >= TASK_DEPTH_MAX ? (int)TASK_DEPTH_MAX : (int)TASKS_ALIVE_MAX);
         answer(t, op, OUTCOME_POLICY, message);
         return 0;
     }
     struct task *child;
-    if (task_new(t->run, definition, t, body, body_n, json_bool(json_get(header, "tagged"), false), &child, NULL) != 0) {
+    if (task_new(t->run, definition, t, body, body_n, json_bool(json_get(header, "tagged"), false), &child,
+                 NULL) != 0) {
         answer(t, op, OUTCOME_HOST_ERROR, "no memory for another task");
         return 0;
     }
@@ -231,7 +236,8 @@ static int32_t submit(void *user, uint32_t op, const json_value *header, const c
 #undef OPERATION
     };
     const char *kind = json_text(json_get(header, "op"), "");
-    return strcmp(kind, kinds[OPERATION_TASK_CALL]) == 0 ? call_task(user, op, header, body, body_n) : GUEST_E_BAD_MESSAGE;
+    return strcmp(kind, kinds[OPERATION_TASK_CALL]) == 0 ? call_task(user, op, header, body, body_n)
+                                                         : GUEST_E_BAD_MESSAGE;
 }
 
 static void forward_output(void *user, int stream, const void *bytes, size_t n) {
@@ -244,15 +250,16 @@ static void forward_output(void *user, int stream, const void *bytes, size_t n) 
 static int write_call_header(const struct task *t, struct buffer *to) {
     buffer_puts(to, "{\"task\":");
     json_write_string(to, t->definition->policy.name, strlen(t->definition->policy.name));
-    buffer_printf(to, ",\"run_id\":\"%s\",\"task_id\":%" PRIu32 ",\"attempt\":%" PRIu32 ",\"key\":\"%s\"", t->run->id, t->id, t->attempt,
-                  t->key);
+    buffer_printf(to, ",\"run_id\":\"%s\",\"task_id\":%" PRIu32 ",\"attempt\":%" PRIu32 ",\"key\":\"%s\"",
+                  t->run->id, t->id, t->attempt, t->key);
     if (t->deadline != UINT64_MAX)
         buffer_printf(to, ",\"deadline_ns\":%" PRIu64, clock_wall_ns() + (t->deadline - clock_monotonic_ns()));
     if (t->definition->env_json != NULL) {
         buffer_puts(to, ",\"env\":");
         buffer_puts(to, t->definition->env_json);
     }
-    return buffer_printf(to, ",\"outer\":%s,\"tagged\":%s}", t->parent == NULL ? "true" : "false", t->tagged ? "true" : "false");
+    return buffer_printf(to, ",\"outer\":%s,\"tagged\":%s}", t->parent == NULL ? "true" : "false",
+                         t->tagged ? "true" : "false");
 }
 
 /* The mounts of this attempt: the application's own array where the policy grants nothing. */
@@ -274,10 +281,15 @@ static int collect_mounts(struct task *t, struct wasi_options *wasi, struct erro
 static int open_sandbox(struct task *t, struct error *err) {
     const struct capsule_app *app = t->run->app;
     const struct policy *policy = &t->definition->policy;
-    struct sandbox_options options = {.engine = app->runtime->engine, .module = &app->runtime->python.module, .image = app->image,
-                                      .slots = &t->run->worker->slots, .fuel = policy->fuel, .ram = policy->ram,
-                                      .wasi = {.limits = wasi_limits_default(), .output = forward_output, .user = t},
-                                      .host = {.submit = submit, .user = t}};
+    struct sandbox_options options = {
+        .engine = app->runtime->engine,
+        .module = &app->runtime->python.module,
+        .image = app->image,
+        .slots = &t->run->worker->slots,
+        .fuel = policy->fuel,
+        .ram = policy->ram,
+        .wasi = {.limits = wasi_limits_default(), .output = forward_output, .user = t},
+        .host = {.submit = submit, .user = t}};
     int r = collect_mounts(t, &options.wasi, err);
     return r == 0 ? sandbox_open(&options, &t->sandbox, err) : r;
 }

@@ -29,31 +29,31 @@ struct task {
     struct capsule_run *run;
     const struct app_task *definition;
     struct task *parent;
-    uint32_t parent_op; /* the operation of the parent's sandbox that this task answers */
+    uint32_t parent_op;        /* the operation of the parent's sandbox that this task answers */
     uint32_t id, depth, calls; /* calls: children ever, for their keys */
-    char *key;          /* idempotency key: the run's id and the path of call numbers */
-    char *body;         /* [args, kwargs] */
+    char *key;                 /* idempotency key: the run's id and the path of call numbers */
+    char *body;                /* [args, kwargs] */
     size_t body_n;
     bool tagged;
 
     capsule_state state;
     enum task_phase phase;
-    uint32_t attempt; /* from 1 once it runs */
+    uint32_t attempt;        /* from 1 once it runs */
     struct sandbox *sandbox; /* of the running attempt; NULL between attempts */
     struct mount_table mounts;
     uint64_t created, deadline, retry_at; /* monotonic ns; UINT64_MAX: none */
     uint64_t duration;                    /* from created to its end, ns */
-    uint64_t fuel, ram; /* all ended attempts; the largest */
+    uint64_t fuel, ram;                   /* all ended attempts; the largest */
     struct outcome outcome;
 
-    struct task *previous, *next; /* in the run's list of live tasks */
+    struct task *previous, *next;             /* in the run's list of live tasks */
     struct task *queue_previous, *queue_next; /* in its queue, while TASK_READY and queued */
     bool queued;
 };
 
 /* Copies body. */
-int task_new(struct capsule_run *run, const struct app_task *definition, struct task *parent, const char *body, size_t body_n,
-             bool tagged, struct task **ret, struct error *err);
+int task_new(struct capsule_run *run, const struct app_task *definition, struct task *parent, const char *body,
+             size_t body_n, bool tagged, struct task **ret, struct error *err);
 void task_free(struct task *t);
 
 /* Uses one slice: opens the sandbox of the first or next attempt if need be. t isn't queued. It may have been freed afterwards, as any

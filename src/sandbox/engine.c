@@ -45,8 +45,8 @@ static wasmtime_error_t *memory_grow(void *env, size_t size) {
     return slot_grow(env, size) ? NULL : wasmtime_error_new("the sandbox's memory limit is reached");
 }
 
-static wasmtime_error_t *memory_new(void *env, const wasm_memorytype_t *type, size_t minimum, size_t maximum, size_t reserved,
-                                    size_t guard, wasmtime_linear_memory_t *ret) {
+static wasmtime_error_t *memory_new(void *env, const wasm_memorytype_t *type, size_t minimum, size_t maximum,
+                                    size_t reserved, size_t guard, wasmtime_linear_memory_t *ret) {
     (void)env, (void)type, (void)maximum;
     struct slot *slot = *instantiating_slot();
     *instantiating_slot() = NULL;
@@ -105,8 +105,9 @@ const char *engine_identity(void) {
 
 int engine_open(unsigned max_sandboxes, struct engine **ret, struct error *err) {
     if (sysconf(_SC_PAGESIZE) != HOST_PAGE_SIZE)
-        return error_set(err, ERROR_UNSUPPORTED, "this machine's memory pages have %ld bytes; only %d is supported",
-                         sysconf(_SC_PAGESIZE), HOST_PAGE_SIZE);
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "this machine's memory pages have %ld bytes; only %d is supported", sysconf(_SC_PAGESIZE),
+                         HOST_PAGE_SIZE);
     struct engine *engine = FAULT("engine.alloc") ? NULL : calloc(1, sizeof *engine);
     if (engine == NULL)
         return error_set(err, ERROR_NOMEM, "no memory for the engine");

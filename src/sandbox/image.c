@@ -31,7 +31,8 @@ int image_open(int fd, struct image_info info, struct image **ret, struct error 
     void *pattern = FAULT("image.map") ? MAP_FAILED : mmap(NULL, info.size, PROT_READ, MAP_PRIVATE, owned, 0);
     if (pattern == MAP_FAILED) {
         free(image);
-        return error_errno(err, ERROR_IO, errno, "can't map an image of %llu bytes", (unsigned long long)info.size);
+        return error_errno(err, ERROR_IO, errno, "can't map an image of %llu bytes",
+                           (unsigned long long)info.size);
     }
     image->info = info;
     image->fd = owned;

@@ -13,8 +13,8 @@
 enum { HOST_PAGE_SIZE = 4096, WASM_PAGE_SIZE = 65536 };
 
 struct image_info {
-    uint64_t size;        /* bytes of linear memory, a multiple of WASM_PAGE_SIZE */
-    uint32_t inbox;       /* guest address of a buffer that was allocated for the first message; 0: none */
+    uint64_t size;  /* bytes of linear memory, a multiple of WASM_PAGE_SIZE */
+    uint32_t inbox; /* guest address of a buffer that was allocated for the first message; 0: none */
     uint32_t inbox_size;
 };
 

@@ -55,8 +55,8 @@ void operations_close(struct operation_table *t, struct operation *op) {
     t->n--;
 }
 
-bool message_split(const char *message, size_t n, const char **ret_header, size_t *ret_header_n, const char **ret_body,
-                   size_t *ret_body_n) {
+bool message_split(const char *message, size_t n, const char **ret_header, size_t *ret_header_n,
+                   const char **ret_body, size_t *ret_body_n) {
     uint32_t header_n;
     if (n < sizeof header_n || n > GUEST_MESSAGE_MAX)
         return false;

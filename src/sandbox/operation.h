@@ -27,8 +27,8 @@ struct operation *operations_find(const struct operation_table *t, uint32_t id);
 void operations_close(struct operation_table *t, struct operation *op);
 
 /* Splits a message into header and body without copying. False if it's malformed. */
-bool message_split(const char *message, size_t n, const char **ret_header, size_t *ret_header_n, const char **ret_body,
-                   size_t *ret_body_n);
+bool message_split(const char *message, size_t n, const char **ret_header, size_t *ret_header_n,
+                   const char **ret_body, size_t *ret_body_n);
 /* Writes a message of message_size(…) bytes. */
 size_t message_size(size_t header_n, size_t body_n);
 void message_write(void *to, const char *header, size_t header_n, const char *body, size_t body_n);

@@ -47,7 +47,8 @@ int pagemap_open(void) {
     return -1;
 }
 
-int pagemap_scan(int fd, uintptr_t start, uintptr_t end, struct page_run *runs, size_t capacity, uintptr_t *ret_next) {
+int pagemap_scan(int fd, uintptr_t start, uintptr_t end, struct page_run *runs, size_t capacity,
+                 uintptr_t *ret_next) {
     struct scan_region regions[SCAN_BATCH];
     size_t room = capacity < SCAN_BATCH ? capacity : SCAN_BATCH;
     struct scan_argument a = {.start = start, .end = end, .vec = (uintptr_t)regions, .vec_len = room};

@@ -16,6 +16,7 @@ int pagemap_open(void);
 
 /* The runs of pages in [start, end) that are private to the process (written, present or swapped out), up to capacity runs; *ret_next
  * is where the scan ended (end when it's complete). Returns the number of runs or -1. */
-int pagemap_scan(int fd, uintptr_t start, uintptr_t end, struct page_run *runs, size_t capacity, uintptr_t *ret_next);
+int pagemap_scan(int fd, uintptr_t start, uintptr_t end, struct page_run *runs, size_t capacity,
+                 uintptr_t *ret_next);
 
 #endif

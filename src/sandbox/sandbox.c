@@ -33,7 +33,7 @@ struct sandbox {
     wasmtime_error_t *error;
 
     enum sandbox_end end;
-    bool ended_by_host;   /* an import ended the guest: end says why */
+    bool ended_by_host; /* an import ended the guest: end says why */
     uint32_t exit_code;
     char trap_text[128];
 
@@ -181,14 +181,16 @@ uint64_t sandbox_wake_time(const struct sandbox *sb) {
 }
 
 /* The async imports: WASI functions that may park (poll_oneoff). */
-static void call_wasi_async(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *arguments, size_t n, wasmtime_val_t *results,
-                            size_t results_n, wasm_trap_t **trap, wasmtime_async_continuation_t *continuation) {
+static void call_wasi_async(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *arguments, size_t n,
+                            wasmtime_val_t *results, size_t results_n, wasm_trap_t **trap,
+                            wasmtime_async_continuation_t *continuation) {
     (void)results_n;
     const struct wasi_function *function = env;
     struct sandbox *sb = caller_sandbox(caller);
     uint64_t args[16] = {0};
     for (size_t i = 0; i < n; i++)
-        args[i] = arguments[i].kind == WASMTIME_I32 ? (uint32_t)arguments[i].of.i32 : (uint64_t)arguments[i].of.i64;
+        args[i] =
+            arguments[i].kind == WASMTIME_I32 ? (uint32_t)arguments[i].of.i32 : (uint64_t)arguments[i].of.i64;
     struct wasi_call call = {.wasi = sb->wasi, .memory = memory_of(sb), .args = args};
     results[0] = (wasmtime_val_t){.kind = WASMTIME_I32, .of.i32 = (int32_t)function->call(&call)};
     *trap = after_wasi(sb, &call);
@@ -252,7 +254,8 @@ static wasm_trap_t *op_take(void *env, wasmtime_caller_t *caller, wasmtime_val_r
 }
 
 /* Reads the list of operations and parks. Returns what the guest gets at once, or 0 with *ret_parked. */
-static int32_t wait(struct sandbox *sb, uint32_t address, uint32_t n, int64_t timeout_ns, wasmtime_val_t *result, bool *ret_parked) {
+static int32_t wait(struct sandbox *sb, uint32_t address, uint32_t n, int64_t timeout_ns, wasmtime_val_t *result,
+                    bool *ret_parked) {
     if (n > GUEST_OPS_MAX)
         return GUEST_E_TOO_MANY;
     const void *list = guest_range(sb, address, (uint64_t)n * sizeof(uint32_t));
@@ -272,8 +275,9 @@ static int32_t wait(struct sandbox *sb, uint32_t address, uint32_t n, int64_t ti
     return 0;
 }
 
-static void op_wait(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *arguments, size_t n, wasmtime_val_t *results,
-                    size_t results_n, wasm_trap_t **trap, wasmtime_async_continuation_t *continuation) {
+static void op_wait(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *arguments, size_t n,
+                    wasmtime_val_t *results, size_t results_n, wasm_trap_t **trap,
+                    wasmtime_async_continuation_t *continuation) {
     (void)env, (void)n, (void)results_n;
     struct sandbox *sb = caller_sandbox(caller);
     uint32_t count = (uint32_t)arguments[1].of.i32;
@@ -314,10 +318,10 @@ static int define(wasmtime_linker_t *linker, const struct import *import, struct
     size_t module_n = strlen(import->module), name_n = strlen(import->name);
     wasmtime_error_t *e =
         import->call_async != NULL
-            ? wasmtime_linker_define_async_func(linker, import->module, module_n, import->name, name_n, type, import->call_async,
-                                                env, NULL)
-            : wasmtime_linker_define_func_unchecked(linker, import->module, module_n, import->name, name_n, type, import->call,
-                                                    env, NULL);
+            ? wasmtime_linker_define_async_func(linker, import->module, module_n, import->name, name_n, type,
+                                                import->call_async, env, NULL)
+            : wasmtime_linker_define_func_unchecked(linker, import->module, module_n, import->name, name_n, type,
+                                                    import->call, env, NULL);
     wasm_functype_delete(type);
     if (e == NULL)
         return 0;
@@ -337,8 +341,9 @@ int sandbox_define_imports(struct wasmtime_linker *linker, struct error *err) {
     for (size_t i = 0; r == 0 && i < wasi_functions_n; i++) {
         const struct wasi_function *f = &wasi_functions[i];
         bool parks = strcmp(f->name, "poll_oneoff") == 0, returns = strcmp(f->name, "proc_exit") != 0;
-        struct import import = {"wasi_snapshot_preview1", f->name, f->parameters, returns,
-                                parks ? NULL : call_wasi, parks ? call_wasi_async : NULL, f};
+        struct import import = {
+            "wasi_snapshot_preview1",       f->name, f->parameters, returns, parks ? NULL : call_wasi,
+            parks ? call_wasi_async : NULL, f};
         r = define(linker, &import, err);
     }
     return r;
@@ -419,7 +424,8 @@ void sandbox_close(struct sandbox *sb) {
 
 static int begin(struct sandbox *sb, const char *name, size_t arguments_n, struct error *err) {
     wasmtime_extern_t item;
-    if (!wasmtime_instance_export_get(sb->context, &sb->instance, name, strlen(name), &item) || item.kind != WASMTIME_EXTERN_FUNC)
+    if (!wasmtime_instance_export_get(sb->context, &sb->instance, name, strlen(name), &item) ||
+        item.kind != WASMTIME_EXTERN_FUNC)
         return error_set(err, ERROR_CORRUPT, "the guest has no function %s", name);
     drop_outcome(sb);
     sb->function = item.of.func;
@@ -428,8 +434,8 @@ static int begin(struct sandbox *sb, const char *name, size_t arguments_n, struc
     sb->trap_text[0] = '\0';
     sb->result = (wasmtime_val_t){.kind = WASMTIME_I32};
     size_t results_n = strcmp(name, "_initialize") == 0 ? 0 : 1;
-    sb->future = wasmtime_func_call_async(sb->context, &sb->function, sb->arguments, arguments_n, &sb->result, results_n, &sb->trap,
-                                          &sb->error);
+    sb->future = wasmtime_func_call_async(sb->context, &sb->function, sb->arguments, arguments_n, &sb->result,
+                                          results_n, &sb->trap, &sb->error);
     return 0;
 }
 
@@ -460,11 +466,12 @@ static int allocate(struct sandbox *sb, size_t n, uint32_t *ret, struct error *e
     return error_set(err, ERROR_LIMIT, "the sandbox has no room for a message of %zu bytes", n);
 }
 
-int sandbox_begin_message(struct sandbox *sb, const char *function, const char *header, size_t header_n, const char *body,
-                          size_t body_n, struct error *err) {
+int sandbox_begin_message(struct sandbox *sb, const char *function, const char *header, size_t header_n,
+                          const char *body, size_t body_n, struct error *err) {
     size_t n = message_size(header_n, body_n);
     if (header_n > GUEST_HEADER_MAX || body_n > GUEST_MESSAGE_MAX || n > GUEST_MESSAGE_MAX)
-        return error_set(err, ERROR_LIMIT, "a message of %zu bytes is longer than the limit of %d", n, (int)GUEST_MESSAGE_MAX);
+        return error_set(err, ERROR_LIMIT, "a message of %zu bytes is longer than the limit of %d", n,
+                         (int)GUEST_MESSAGE_MAX);
     const struct image_info *info = &sb->slot->image->info;
     uint32_t address = info->inbox;
     if (n > info->inbox_size || guest_range(sb, address, n) == NULL) {
@@ -496,7 +503,8 @@ static void describe_trap(struct sandbox *sb) {
         sb->end = SANDBOX_OUT_OF_FUEL;
     else
         sb->end = sb->slot->grow_denied ? SANDBOX_OUT_OF_MEMORY : SANDBOX_TRAPPED;
-    const char *text = known && code < sizeof words / sizeof words[0] && words[code] != NULL ? words[code] : "the guest trapped";
+    const char *text =
+        known && code < sizeof words / sizeof words[0] && words[code] != NULL ? words[code] : "the guest trapped";
     size_t n = strlen(text);
     memcpy(sb->trap_text, text, n + 1);
 }
@@ -516,7 +524,8 @@ enum sandbox_state sandbox_poll(struct sandbox *sb) {
     return SANDBOX_ENDED;
 }
 
-bool sandbox_complete(struct sandbox *sb, uint32_t id, const char *header, size_t header_n, const char *body, size_t body_n) {
+bool sandbox_complete(struct sandbox *sb, uint32_t id, const char *header, size_t header_n, const char *body,
+                      size_t body_n) {
     struct operation *op = operations_find(&sb->operations, id);
     if (op == NULL || op->done)
         return true;
@@ -549,8 +558,8 @@ uint32_t sandbox_result_u32(const struct sandbox *sb) {
     return (uint32_t)sb->result.of.i32;
 }
 
-int sandbox_reply(const struct sandbox *sb, const char **ret_header, size_t *ret_header_n, const char **ret_body, size_t *ret_body_n,
-                  struct error *err) {
+int sandbox_reply(const struct sandbox *sb, const char **ret_header, size_t *ret_header_n, const char **ret_body,
+                  size_t *ret_body_n, struct error *err) {
     uint64_t packed = (uint64_t)sb->result.of.i64;
     const char *message = guest_range(sb, packed >> 32, packed & UINT32_MAX);
     if (sb->result.kind != WASMTIME_I64 || message == NULL ||
@@ -577,7 +586,8 @@ bool sandbox_memory_denied(const struct sandbox *sb) {
 /* Where the linear stack ends when nothing runs; below it are dead frames. 0 if the guest doesn't say. */
 static uint64_t stack_base(struct sandbox *sb) {
     wasmtime_extern_t item;
-    if (!wasmtime_instance_export_get(sb->context, &sb->instance, "__stack_pointer", strlen("__stack_pointer"), &item))
+    if (!wasmtime_instance_export_get(sb->context, &sb->instance, "__stack_pointer", strlen("__stack_pointer"),
+                                      &item))
         return 0;
     if (item.kind != WASMTIME_EXTERN_GLOBAL)
         return 0;

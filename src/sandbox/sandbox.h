@@ -43,9 +43,9 @@ enum sandbox_state {
 };
 
 enum sandbox_end {
-    SANDBOX_RETURNED,      /* the guest's function returned: see sandbox_reply */
-    SANDBOX_EXITED,        /* the guest ended its process: see sandbox_exit_code */
-    SANDBOX_TRAPPED,       /* see sandbox_trap */
+    SANDBOX_RETURNED, /* the guest's function returned: see sandbox_reply */
+    SANDBOX_EXITED,   /* the guest ended its process: see sandbox_exit_code */
+    SANDBOX_TRAPPED,  /* see sandbox_trap */
     SANDBOX_OUT_OF_FUEL,
     SANDBOX_OUT_OF_MEMORY, /* it trapped after more memory was denied to it */
     SANDBOX_OUTPUT_LIMIT   /* it wrote too much to its standard output and error */
@@ -57,8 +57,8 @@ void sandbox_close(struct sandbox *sandbox);
 
 /* Starts an exported function without a message (n == 0 and message NULL), or with one: header and body as in guest/abi.h. */
 int sandbox_begin(struct sandbox *sandbox, const char *function, struct error *err);
-int sandbox_begin_message(struct sandbox *sandbox, const char *function, const char *header, size_t header_n, const char *body,
-                          size_t body_n, struct error *err);
+int sandbox_begin_message(struct sandbox *sandbox, const char *function, const char *header, size_t header_n,
+                          const char *body, size_t body_n, struct error *err);
 enum sandbox_state sandbox_poll(struct sandbox *sandbox);
 
 /* Of a parked one: whether polling it now gets it further; and when its wait ends by itself (monotonic ns, UINT64_MAX: never). */
@@ -67,20 +67,22 @@ uint64_t sandbox_wake_time(const struct sandbox *sandbox);
 
 /* Ends an operation with a reply message (header, body), which is copied. Unknown operations are ignored. False: no memory, which the
  * caller should treat as the sandbox's end. */
-bool sandbox_complete(struct sandbox *sandbox, uint32_t op, const char *header, size_t header_n, const char *body, size_t body_n);
+bool sandbox_complete(struct sandbox *sandbox, uint32_t op, const char *header, size_t header_n, const char *body,
+                      size_t body_n);
 
 /* Of an ended one. */
 enum sandbox_end sandbox_end(const struct sandbox *sandbox);
 uint32_t sandbox_exit_code(const struct sandbox *sandbox);
-const char *sandbox_trap(const struct sandbox *sandbox);      /* in words; "" if none */
-uint32_t sandbox_result_u32(const struct sandbox *sandbox);   /* the returned value of a function that gives no message */
+const char *sandbox_trap(const struct sandbox *sandbox); /* in words; "" if none */
+uint32_t
+sandbox_result_u32(const struct sandbox *sandbox); /* the returned value of a function that gives no message */
 /* The reply message of a function that gives one, in guest memory: valid until the sandbox is polled or closed. ERROR_INVALID if it's
  * malformed or out of range. */
-int sandbox_reply(const struct sandbox *sandbox, const char **ret_header, size_t *ret_header_n, const char **ret_body,
-                  size_t *ret_body_n, struct error *err);
+int sandbox_reply(const struct sandbox *sandbox, const char **ret_header, size_t *ret_header_n,
+                  const char **ret_body, size_t *ret_body_n, struct error *err);
 
 uint64_t sandbox_fuel_used(const struct sandbox *sandbox);
-uint64_t sandbox_ram(const struct sandbox *sandbox);      /* bytes of linear memory; it never shrinks */
+uint64_t sandbox_ram(const struct sandbox *sandbox);       /* bytes of linear memory; it never shrinks */
 bool sandbox_memory_denied(const struct sandbox *sandbox); /* it asked for more than it may have */
 
 /* Writes the memory of an ended, quiescent sandbox to fd as an image, with an inbox for the first message. ERROR_PROJECT if something

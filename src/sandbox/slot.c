@@ -62,7 +62,8 @@ static uint8_t *cut_slot(struct slot_arena *arena, struct error *err) {
                                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (chunk == MAP_FAILED) {
             error_errno(err, ERROR_NOMEM, errno, "can't reserve address space for %d sandboxes", CHUNK_SLOTS);
-            error_hint(err, "a limit on address space (ulimit -v) must be lifted: each sandbox reserves 4 GiB of it");
+            error_hint(err,
+                       "a limit on address space (ulimit -v) must be lifted: each sandbox reserves 4 GiB of it");
             return NULL;
         }
         arena->chunks[arena->chunks_n++] = chunk;
@@ -120,8 +121,8 @@ static int map_new(struct slot_arena *arena, struct image *image, struct slot **
     if (r != 0)
         return r;
     void *at = FAULT("slot.map") ? MAP_FAILED
-                                 : mmap(slot->base, image->info.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED,
-                                        image->fd, 0);
+                                 : mmap(slot->base, image->info.size, PROT_READ | PROT_WRITE,
+                                        MAP_PRIVATE | MAP_FIXED, image->fd, 0);
     if (at == MAP_FAILED) {
         r = error_errno(err, ERROR_NOMEM, errno, "can't map an image into a slot");
         error_hint(err, "the kernel's limit on maps may be reached: raise vm.max_map_count");

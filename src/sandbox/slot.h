@@ -29,10 +29,10 @@ struct slot_arena;
 
 struct slot {
     uint8_t *base;
-    struct image *image;  /* held */
-    uint64_t size;        /* accessible now */
-    uint64_t limit;       /* grow beyond is denied */
-    bool grow_denied;     /* since the slot was taken */
+    struct image *image; /* held */
+    uint64_t size;       /* accessible now */
+    uint64_t limit;      /* grow beyond is denied */
+    bool grow_denied;    /* since the slot was taken */
     struct slot *next;
 };
 

@@ -80,7 +80,8 @@ static int set_up(void **state) {
     assert_non_null(f);
     fputs(program, f);
     fclose(f);
-    if (capsule_open(NULL, &world.runtime, &error) != 0 || capsule_app_open(world.runtime, world.file, NULL, &world.app, &error) != 0)
+    if (capsule_open(NULL, &world.runtime, &error) != 0 ||
+        capsule_app_open(world.runtime, world.file, NULL, &world.app, &error) != 0)
         fail_msg("%s (%s)", error.message, error.hint);
     for (int i = 0; i < 3; i++)
         sigaction(trap_signals[i], NULL, &world.on_trap[i]);
@@ -116,7 +117,8 @@ static int wait_for(capsule_run *run) {
 
 static void test_result(void **state) {
     (void)state;
-    capsule_run *run = new_run(&(capsule_run_options){.args_json = "[\"ä\"]", .kwargs_json = "{\"c\": 18446744073709551616}"});
+    capsule_run *run =
+        new_run(&(capsule_run_options){.args_json = "[\"ä\"]", .kwargs_json = "{\"c\": 18446744073709551616}"});
     assert_null(capsule_run_result(run));
     assert_int_equal(wait_for(run), CAPSULE_COMPLETED);
     assert_string_equal(capsule_run_result(run), "[\"ä\",2,18446744073709551616,{\"x\":[1,null,true]}]");
@@ -148,8 +150,8 @@ static void on_event(void *user, const capsule_event *event) {
     }
     const char *what = event->kind == CAPSULE_EVENT_RETRY ? "retry" : capsule_state_name(event->state);
     if (n < sizeof seen->text)
-        snprintf(seen->text + n, sizeof seen->text - n, "%u<%u %s %s %u\n", event->task_id, event->parent_id, event->task_name, what,
-                 event->attempt);
+        snprintf(seen->text + n, sizeof seen->text - n, "%u<%u %s %s %u\n", event->task_id, event->parent_id,
+                 event->task_name, what, event->attempt);
 }
 
 static void test_events(void **state) {
@@ -204,7 +206,8 @@ static void test_depth(void **state) {
 static void test_endless_recursion_ends(void **state) {
     (void)state;
     struct seen seen = {0};
-    capsule_run *run = new_run(&(capsule_run_options){.task = "endless", .args_json = "[0]", .on_event = on_event, .user = &seen});
+    capsule_run *run = new_run(
+        &(capsule_run_options){.task = "endless", .args_json = "[0]", .on_event = on_event, .user = &seen});
     assert_int_equal(wait_for(run), CAPSULE_FAILED);
     assert_non_null(strstr(capsule_run_error_message(run), "128"));
     assert_int_equal(seen.events, 128 * 3);
@@ -226,7 +229,8 @@ static void test_timeouts(void **state) {
 static void test_cancel_from_a_callback(void **state) {
     (void)state;
     struct seen seen = {0};
-    capsule_run *run = new_run(&(capsule_run_options){.task = "sleeps", .args_json = "[60]", .on_event = on_event, .user = &seen});
+    capsule_run *run = new_run(
+        &(capsule_run_options){.task = "sleeps", .args_json = "[60]", .on_event = on_event, .user = &seen});
     seen.cancel = run;
     assert_int_equal(wait_for(run), CAPSULE_CANCELLED);
     assert_string_equal(capsule_run_error_type(run), "cancelled");
@@ -302,8 +306,8 @@ static void *many_runs(void *failures) {
         snprintf(expected, sizeof expected, "%d", i);
         capsule_run *run = NULL;
         capsule_run_options options = {.task = "echo", .args_json = arguments};
-        if (capsule_run_new(world.app, &options, &run, NULL) != 0 || capsule_run_wait(run, NULL) != CAPSULE_COMPLETED ||
-            strcmp(capsule_run_result(run), expected) != 0)
+        if (capsule_run_new(world.app, &options, &run, NULL) != 0 ||
+            capsule_run_wait(run, NULL) != CAPSULE_COMPLETED || strcmp(capsule_run_result(run), expected) != 0)
             atomic_fetch_add((atomic_int *)failures, 1);
         capsule_run_free(run);
     }
@@ -339,8 +343,9 @@ static void test_missing_program(void **state) {
     assert_int_equal(capsule_app_open(world.runtime, "/nowhere/main.py", NULL, &app, &error), CAPSULE_E_PROJECT);
     assert_non_null(strstr(error.message, "/nowhere/main.py"));
     assert_null(app);
-    assert_int_equal(capsule_open(&(capsule_runtime_options){.guest_dir = "/nowhere"}, &(capsule_runtime *){NULL}, &error),
-                     CAPSULE_E_UNSUPPORTED);
+    assert_int_equal(
+        capsule_open(&(capsule_runtime_options){.guest_dir = "/nowhere"}, &(capsule_runtime *){NULL}, &error),
+        CAPSULE_E_UNSUPPORTED);
     assert_string_not_equal(error.hint, "");
 }
 

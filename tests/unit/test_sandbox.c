@@ -20,7 +20,22 @@
 #include <cmocka.h>
 
 enum {
-    SUBMIT, WAIT, TAKE, SPIN, SPIN_CALLS, GROW, RECURSE, ABORT, EXIT, PEEK, POKE, WRITE, SLEEP, SUBMIT_TEXT, WAIT_ONE, REPLY_RAW,
+    SUBMIT,
+    WAIT,
+    TAKE,
+    SPIN,
+    SPIN_CALLS,
+    GROW,
+    RECURSE,
+    ABORT,
+    EXIT,
+    PEEK,
+    POKE,
+    WRITE,
+    SLEEP,
+    SUBMIT_TEXT,
+    WAIT_ONE,
+    REPLY_RAW,
 };
 
 struct order {
@@ -121,8 +136,13 @@ static struct sandbox *open_sandbox(uint64_t fuel, uint64_t ram, struct submissi
     struct sandbox *sb = NULL;
     for (int i = 0; i < 3; i++) /* cmocka puts its own in place before every test */
         sigaction(trap_signals[i], &world.on_trap[i], NULL);
-    struct sandbox_options options = {.engine = world.engine, .module = &world.module, .image = world.image, .slots = &world.slots,
-                                      .fuel = fuel, .ram = ram, .wasi = {.limits = wasi_limits_default()}};
+    struct sandbox_options options = {.engine = world.engine,
+                                      .module = &world.module,
+                                      .image = world.image,
+                                      .slots = &world.slots,
+                                      .fuel = fuel,
+                                      .ram = ram,
+                                      .wasi = {.limits = wasi_limits_default()}};
     options.wasi.limits.output = 1 << 20;
     if (submission != NULL)
         options.host = (struct sandbox_host){.submit = on_submit, .user = submission};
@@ -183,9 +203,9 @@ static void test_hostile_submit(void **state) {
     const struct {
         uint64_t address, n;
     } rows[] = {
-        {size, 1}, {size - 3, 4}, {0, size + 1}, {UINT32_MAX, 4}, {UINT32_MAX, UINT32_MAX}, {1, UINT32_MAX}, {16, 0}, {16, 3},
-        {16, 4}, /* header of length 0: no JSON */
-        {0, 64 * 1024}, /* zeros: the same */
+        {size, 1},       {size - 3, 4}, {0, size + 1}, {UINT32_MAX, 4}, {UINT32_MAX, UINT32_MAX},
+        {1, UINT32_MAX}, {16, 0},       {16, 3},       {16, 4}, /* header of length 0: no JSON */
+        {0, 64 * 1024},                                         /* zeros: the same */
     };
     struct submission s = {0};
     struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, &s);
@@ -335,7 +355,9 @@ static void test_message_split(void **state) {
     const char *header, *body;
     size_t header_n, body_n;
     assert_false(message_split("\x05\0\0\0abcd", 8, &header, &header_n, &body, &body_n));
-    assert_false(message_split("\xff\xff\xff\xff" "abcd", 8, &header, &header_n, &body, &body_n));
+    assert_false(message_split("\xff\xff\xff\xff"
+                               "abcd",
+                               8, &header, &header_n, &body, &body_n));
     assert_false(message_split("\0\0\0", 3, &header, &header_n, &body, &body_n));
     assert_true(message_split("\x04\0\0\0abcd", 8, &header, &header_n, &body, &body_n));
     assert_int_equal(header_n, 4);
@@ -399,7 +421,8 @@ static void test_no_leftovers(void **state) {
     uint64_t size = world.image->info.size;
     struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, NULL);
     assert_true(order(sb, GROW, 40, 0, 0) > 0);
-    const uint64_t places[] = {8, 4096, size / 2, size - 1, size, size + 5 * WASM_PAGE_SIZE + 17, size + 40 * WASM_PAGE_SIZE - 1};
+    const uint64_t places[] = {
+        8, 4096, size / 2, size - 1, size, size + 5 * WASM_PAGE_SIZE + 17, size + 40 * WASM_PAGE_SIZE - 1};
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
         order(sb, POKE, places[i], 0xAB, 0);
     sandbox_close(sb);
@@ -469,8 +492,13 @@ static void test_sandboxes_have_a_limit(void **state) {
 static void *many_sandboxes(void *unused) {
     (void)unused;
     struct slot_pool slots = {.arena = engine_slots(world.engine)};
-    struct sandbox_options options = {.engine = world.engine, .module = &world.module, .image = world.image, .slots = &slots,
-                                      .fuel = PLENTY_FUEL, .ram = PLENTY_RAM, .wasi = {.limits = wasi_limits_default()}};
+    struct sandbox_options options = {.engine = world.engine,
+                                      .module = &world.module,
+                                      .image = world.image,
+                                      .slots = &slots,
+                                      .fuel = PLENTY_FUEL,
+                                      .ram = PLENTY_RAM,
+                                      .wasi = {.limits = wasi_limits_default()}};
     for (int i = 0; i < 300; i++) {
         struct sandbox *sb = NULL;
         assert_int_equal(sandbox_open(&options, &sb, NULL), 0);

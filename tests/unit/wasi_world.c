@@ -243,7 +243,7 @@ uint32_t world_read(struct world *w, uint32_t fd, uint32_t n) {
 
 const char *world_content(struct world *w, const char *path) {
     static char text[4096];
-    uint32_t fd;
+    uint32_t fd = 0;
     if (world_open(w, path, 0, READ, &fd))
         return NULL;
     uint32_t status = world_read(w, fd, sizeof text - 1);
@@ -259,7 +259,7 @@ const char *world_content(struct world *w, const char *path) {
 const char *world_names(struct world *w, const char *path, uint32_t buffer_size) {
     static char names[1 << 16];
     size_t used = 0;
-    uint32_t fd, got;
+    uint32_t fd = 0, got;
     uint64_t cookie = 0;
     assert_int_equal(world_open(w, path, WASI_OFLAG_DIRECTORY, READ, &fd), 0);
     names[0] = '\0';

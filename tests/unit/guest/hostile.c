@@ -12,8 +12,10 @@ IMPORT("capsule", "op_wait") int32_t op_wait(uint32_t address, uint32_t n, int64
 IMPORT("capsule", "op_take") int32_t op_take(uint32_t op, uint32_t address, uint32_t capacity);
 IMPORT("wasi_snapshot_preview1", "sched_yield") int32_t sched_yield(void);
 IMPORT("wasi_snapshot_preview1", "proc_exit") void proc_exit(uint32_t code);
-IMPORT("wasi_snapshot_preview1", "fd_write") int32_t fd_write(uint32_t fd, uint32_t vectors, uint32_t n, uint32_t written);
-IMPORT("wasi_snapshot_preview1", "poll_oneoff") int32_t poll_oneoff(uint32_t in, uint32_t out, uint32_t n, uint32_t done);
+IMPORT("wasi_snapshot_preview1", "fd_write")
+int32_t fd_write(uint32_t fd, uint32_t vectors, uint32_t n, uint32_t written);
+IMPORT("wasi_snapshot_preview1", "poll_oneoff")
+int32_t poll_oneoff(uint32_t in, uint32_t out, uint32_t n, uint32_t done);
 
 struct order {
     uint32_t what, unused;
@@ -21,7 +23,22 @@ struct order {
 };
 
 enum {
-    SUBMIT, WAIT, TAKE, SPIN, SPIN_CALLS, GROW, RECURSE, ABORT, EXIT, PEEK, POKE, WRITE, SLEEP, SUBMIT_TEXT, WAIT_ONE, REPLY_RAW,
+    SUBMIT,
+    WAIT,
+    TAKE,
+    SPIN,
+    SPIN_CALLS,
+    GROW,
+    RECURSE,
+    ABORT,
+    EXIT,
+    PEEK,
+    POKE,
+    WRITE,
+    SLEEP,
+    SUBMIT_TEXT,
+    WAIT_ONE,
+    REPLY_RAW,
 };
 
 static uint8_t heap[1 << 20];
@@ -88,21 +105,40 @@ static int64_t wait_one(uint64_t op, uint64_t timeout) {
 
 static int64_t obey(const struct order *o) {
     switch (o->what) {
-    case SUBMIT: return op_submit((uint32_t)o->a, (uint32_t)o->b);
-    case WAIT: return op_wait((uint32_t)o->a, (uint32_t)o->b, (int64_t)o->c);
-    case TAKE: return op_take((uint32_t)o->a, (uint32_t)o->b, (uint32_t)o->c);
-    case SPIN: for (;;) sink++;
-    case SPIN_CALLS: for (;;) sched_yield();
-    case GROW: return grow(o->a);
-    case RECURSE: return recurse(0);
-    case ABORT: __builtin_trap();
-    case EXIT: proc_exit((uint32_t)o->a); return 0;
-    case PEEK: return *(volatile uint8_t *)(uintptr_t)o->a;
-    case POKE: *(volatile uint8_t *)(uintptr_t)o->a = (uint8_t)o->b; return 0;
-    case WRITE: return write_n(o->a);
-    case SLEEP: return sleep_ns(o->a);
-    case SUBMIT_TEXT: return submit_text();
-    case WAIT_ONE: return wait_one(o->a, o->b);
+    case SUBMIT:
+        return op_submit((uint32_t)o->a, (uint32_t)o->b);
+    case WAIT:
+        return op_wait((uint32_t)o->a, (uint32_t)o->b, (int64_t)o->c);
+    case TAKE:
+        return op_take((uint32_t)o->a, (uint32_t)o->b, (uint32_t)o->c);
+    case SPIN:
+        for (;;)
+            sink++;
+    case SPIN_CALLS:
+        for (;;)
+            sched_yield();
+    case GROW:
+        return grow(o->a);
+    case RECURSE:
+        return recurse(0);
+    case ABORT:
+        __builtin_trap();
+    case EXIT:
+        proc_exit((uint32_t)o->a);
+        return 0;
+    case PEEK:
+        return *(volatile uint8_t *)(uintptr_t)o->a;
+    case POKE:
+        *(volatile uint8_t *)(uintptr_t)o->a = (uint8_t)o->b;
+        return 0;
+    case WRITE:
+        return write_n(o->a);
+    case SLEEP:
+        return sleep_ns(o->a);
+    case SUBMIT_TEXT:
+        return submit_text();
+    case WAIT_ONE:
+        return wait_one(o->a, o->b);
     }
     return -1;
 }
