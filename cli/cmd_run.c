@@ -46,7 +46,7 @@ static const char details[] =
     "    capsule run add.py 1 2 --verbose\n"
     "    capsule run greet.py -- --not-an-option\n"
     "\n"
-    "The result goes to standard output (a string as it is, null not at all, anything else as JSON).\n"
+    "The result goes to standard output (a string as it is, anything else as JSON).\n"
     "\n"
     "Exit codes: 0 success, 1 the task failed, 2 the command line, the project or the machine is at\n"
     "fault, 124 timed out, 130 interrupted.\n";

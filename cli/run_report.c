@@ -112,11 +112,9 @@ void report_event(void *user, const capsule_event *event) {
 
 /* ---- how it ended ------------------------------------------------------------------------------------------- */
 
-/* A string raw, null not at all, anything else as JSON: indented for a person, on one line for a program. */
+/* A string raw, anything else as JSON: indented for a person, on one line for a program. */
 static void print_result(const char *json) {
     const size_t n = strlen(json);
-    if (strcmp(json, "null") == 0)
-        return;
     CLEANUP(buffer_done) struct buffer b = BUFFER_INIT(OUTPUT_TEXT_MAX);
     CLEANUP(json_cleanup) struct json_document *document = NULL;
     if ((json[0] == '"' || output_is_terminal(STDOUT_FILENO)) && json_parse(json, n, &document, NULL) == 0) {

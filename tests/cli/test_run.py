@@ -148,7 +148,7 @@ def test_usage_errors(capsule, program, words, message, hint):
         ("'text'", "text\n"),
         ("'two\\nlines\\n'", "two\nlines\n\n"),
         ("''", "\n"),
-        ("None", ""),
+        ("None", "null\n"),
         ("0", "0\n"),
         ("False", "false\n"),
         ("[1, 'ü', None]", '[1,"ü",null]\n'),
@@ -170,7 +170,7 @@ def test_streams_stay_apart(capsule, program):
 
 def test_bytes_pass_unchanged(capsule, program):
     result = capsule("run", program("@task\ndef main(): os.write(1, bytes(range(256)))"), text=False)
-    assert result.stdout == bytes(range(256))
+    assert result.stdout == bytes(range(256)) + b"null\n"
 
 
 def test_output_arrives_as_it_is_written(capsule_start, program):
@@ -190,7 +190,7 @@ def test_output_of_the_import_is_no_part_of_the_run(capsule, program):
 
 def test_children_print_too(capsule, program):
     file = program("@task\ndef child(n): print('child', n)\n@task\ndef main():\n    child(1); child(2)")
-    assert capsule("run", file).stdout == "child 1\nchild 2\n"
+    assert capsule("run", file).stdout == "child 1\nchild 2\nnull\n"
 
 
 def test_reader_that_went_away(capsule_start, program):
