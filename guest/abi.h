@@ -41,6 +41,8 @@ enum {
 enum {
     GUEST_MESSAGE_MAX = 64 * 1024 * 1024, /* bytes, header and body */
     GUEST_HEADER_MAX = 1024 * 1024,
+    GUEST_MESSAGE_SMALL =
+        2000,              /* up to this a guest should serve guest_alloc from one page that it writes to anyway */
     GUEST_OPS_MAX = 16384, /* open at once in one sandbox */
 };
 

@@ -87,7 +87,7 @@ build_libpython() {
     step "configure CPython for WASI"
     # An empty PKG_CONFIG_LIBDIR, or configure takes the build machine's libraries for the guest's.
     PKG_CONFIG_PATH= PKG_CONFIG_LIBDIR=/nonexistent CONFIG_SITE=config.site \
-        CC=wasi-cc AR=wasi-ar RANLIB=wasi-ranlib CFLAGS="-O3 -g0 $emulated" \
+        CC=wasi-cc AR=wasi-ar RANLIB=wasi-ranlib CFLAGS="-O3 -g0 -flto=full $emulated" \
         CFLAGS_NODIST="-fprofile-instr-use=$profile/python.profdata -Wno-profile-instr-out-of-date -Wno-profile-instr-unprofiled -Wno-backend-plugin" \
         ZLIB_CFLAGS="-I$zlib/include" ZLIB_LIBS="-L$zlib/lib -lz" \
         LIBS="-lwasi-emulated-signal -lwasi-emulated-getpid -lwasi-emulated-process-clocks -lwasi-emulated-mman" \
@@ -119,7 +119,7 @@ build_link() {
         objects+=("$(basename "$file" .c).o")
     done
     step "link"
-    wasi-cc -mexec-model=reactor -O2 "${objects[@]}" "$libpython"/lib/{libpython3.13,libmpdec,libHacl_Hash_SHA2,libexpat}.a \
+    wasi-cc -mexec-model=reactor -O3 -flto=full -Wl,--lto-O3 "${objects[@]}" "$libpython"/lib/{libpython3.13,libmpdec,libHacl_Hash_SHA2,libexpat}.a \
         "$zlib/lib/libz.a" -lwasi-emulated-signal -lwasi-emulated-getpid -lwasi-emulated-process-clocks \
         -lwasi-emulated-mman -Wl,--export-memory -Wl,--export=__stack_pointer -Wl,--stack-first \
         -Wl,-z,stack-size=8388608 -Wl,--gc-sections -Wl,--strip-all -o linked.wasm

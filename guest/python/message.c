@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LENGTH_N = 4, SMALL = 2000 };
+enum { LENGTH_N = 4, SMALL = GUEST_MESSAGE_SMALL };
 
 static _Alignas(4096) struct {
     uint8_t in[SMALL], out[SMALL];

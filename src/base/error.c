@@ -104,3 +104,15 @@ const char *error_name(int code) {
         return "UNKNOWN";
     }
 }
+
+const char *error_meaning(int code) {
+    switch (code) {
+#define ERROR_CASE(name, value, meaning)                                                                          \
+    case ERROR_##name:                                                                                            \
+        return meaning;
+        ERROR_CODES(ERROR_CASE)
+#undef ERROR_CASE
+    default:
+        return "unknown error";
+    }
+}

@@ -52,5 +52,7 @@ int error_prefix(struct error *err, const char *format, ...) __attribute__((form
 
 /* "IO" for ERROR_IO and so on; "UNKNOWN" otherwise. Static. */
 const char *error_name(int code);
+/* What a code means, in words ("out of memory"). Static. */
+const char *error_meaning(int code);
 
 #endif

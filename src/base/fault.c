@@ -15,6 +15,7 @@ static struct {
     bool armed;
     char name[64]; /* "": any point */
     unsigned long at, visits, named_visits;
+    const char *hit; /* the point that failed */
 } faults;
 
 /* CAPSULE_FAULT_AT=N or CAPSULE_FAULT=NAME:N. Anything malformed is ignored: only tests set them. */
@@ -39,6 +40,8 @@ bool fault_hit(const char *name) {
     if (counts)
         faults.named_visits++;
     bool hit = faults.armed && counts && faults.named_visits == faults.at;
+    if (hit)
+        faults.hit = name;
     pthread_mutex_unlock(&lock);
     return hit;
 }
@@ -50,7 +53,15 @@ void fault_arm(unsigned long at) {
     faults.name[0] = '\0';
     faults.at = at;
     faults.visits = faults.named_visits = 0;
+    faults.hit = NULL;
     pthread_mutex_unlock(&lock);
+}
+
+const char *fault_name(void) {
+    pthread_mutex_lock(&lock);
+    const char *name = faults.hit ? faults.hit : "";
+    pthread_mutex_unlock(&lock);
+    return name;
 }
 
 unsigned long fault_visits(void) {

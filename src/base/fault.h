@@ -12,6 +12,7 @@
 bool fault_hit(const char *name);
 void fault_arm(unsigned long at); /* 0 disarms; restarts the count */
 unsigned long fault_visits(void); /* since fault_arm */
+const char *fault_name(void);     /* of the point that failed since fault_arm; "" if none */
 #else
 #define FAULT(name) false
 #endif

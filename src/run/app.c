@@ -360,15 +360,14 @@ int capsule_app_open(capsule_runtime *runtime, const char *file, const capsule_a
     struct error err = {0};
     struct opening o = {.app = calloc(1, sizeof *o.app), .options = options != NULL ? options : &defaults};
     if (o.app == NULL)
-        return runtime_error(error,
-                             &(struct error){.code = ERROR_NOMEM, .message = "no memory for an application"});
+        return runtime_fail(error, ERROR_NOMEM, "no memory for an application");
     o.app->runtime = runtime;
     o.app->project.root_fd = -1;
     int r = open_app(&o, file, &err);
     dotenv_free(o.dotenv);
     if (r != 0) {
         capsule_app_close(o.app);
-        return runtime_error(error, &err);
+        return runtime_error(error, r, &err);
     }
     *ret_app = o.app;
     return 0;

@@ -116,7 +116,7 @@ int capsule_diagnose(capsule_runtime *runtime, char **ret_json, capsule_error *e
     int r = buffer_putc(&report, '}');
     char *text = buffer_take(&report);
     if (r != 0 || text == NULL)
-        return runtime_error(error, &(struct error){.code = ERROR_NOMEM, .message = "no memory for the report"});
+        return runtime_fail(error, ERROR_NOMEM, "no memory for the report");
     *ret_json = text;
     return 0;
 }

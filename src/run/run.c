@@ -160,7 +160,7 @@ int capsule_run_new(capsule_app *app, const capsule_run_options *options, capsul
     struct error err = {0};
     struct capsule_run *run = calloc(1, sizeof *run);
     if (run == NULL)
-        return runtime_error(error, &(struct error){.code = ERROR_NOMEM, .message = "no memory for a run"});
+        return runtime_fail(error, ERROR_NOMEM, "no memory for a run");
     run->app = app;
     run->timeout = o->timeout;
     run->on_event = o->on_event;
@@ -170,7 +170,7 @@ int capsule_run_new(capsule_app *app, const capsule_run_options *options, capsul
     int r = prepare(run, o, &err);
     if (r != 0) {
         capsule_run_free(run);
-        return runtime_error(error, &err);
+        return runtime_error(error, r, &err);
     }
     *ret_run = run;
     return 0;
@@ -237,11 +237,10 @@ static void turn(struct capsule_run *run) {
 int capsule_run_wait(capsule_run *run, capsule_error *error) {
     struct error err = {0};
     if (run->waited)
-        return runtime_error(error,
-                             &(struct error){.code = ERROR_INVALID, .message = "this run has been waited for"});
+        return runtime_fail(error, ERROR_INVALID, "this run has been waited for");
     int r = runtime_take_worker(run->app->runtime, &run->worker, &err);
     if (r != 0)
-        return runtime_error(error, &err);
+        return runtime_error(error, r, &err);
     run->waited = true;
     atomic_store(&run->wake_fd, run->worker->wake_fd);
     run->started = clock_monotonic_ns();

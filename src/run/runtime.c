@@ -26,13 +26,21 @@ void capsule_free(void *text) {
     free(text);
 }
 
-int runtime_error(capsule_error *to, const struct error *from) {
+int runtime_error(capsule_error *to, int code, const struct error *from) {
     if (to != NULL) {
-        to->code = from->code;
-        snprintf(to->message, sizeof to->message, "%s", from->message);
+        to->code = code;
+        /* Buffers fail with a code alone. */
+        const char *message = from->message[0] != '\0' ? from->message : error_meaning(code);
+        snprintf(to->message, sizeof to->message, "%s", message);
         snprintf(to->hint, sizeof to->hint, "%s", from->hint);
     }
-    return from->code;
+    return code;
+}
+
+int runtime_fail(capsule_error *to, int code, const char *message) {
+    struct error err = {0};
+    error_set(&err, code, "%s", message);
+    return runtime_error(to, code, &err);
 }
 
 /* ---- where the guests are ---- */
@@ -94,14 +102,15 @@ int capsule_open(const capsule_runtime_options *options, capsule_runtime **ret_r
     struct error err = {0};
     capsule_runtime *rt = FAULT("runtime.alloc") ? NULL : calloc(1, sizeof *rt);
     if (rt == NULL)
-        return runtime_error(error, &(struct error){.code = ERROR_NOMEM, .message = "no memory for a runtime"});
+        return runtime_fail(error, ERROR_NOMEM, "no memory for a runtime");
     keep_freed_memory();
     pthread_mutex_init(&rt->lock, NULL);
     rt->on_progress = o->on_progress;
     rt->user = o->user;
-    if (open_parts(rt, o, &err) != 0) {
+    int r = open_parts(rt, o, &err);
+    if (r != 0) {
         capsule_close(rt);
-        return runtime_error(error, &err);
+        return runtime_error(error, r, &err);
     }
     *ret_runtime = rt;
     return 0;
@@ -189,8 +198,9 @@ int capsule_cache_prune(capsule_runtime *rt, uint64_t max_bytes, uint64_t *ret_r
                         uint64_t *ret_removed_bytes, uint64_t *ret_left_bytes, capsule_error *error) {
     struct error err = {0};
     struct cache_usage usage = {0};
-    if (cache_prune(rt->cache, max_bytes, &usage, &err) != 0)
-        return runtime_error(error, &err);
+    int r = cache_prune(rt->cache, max_bytes, &usage, &err);
+    if (r != 0)
+        return runtime_error(error, r, &err);
     if (ret_removed_objects != NULL)
         *ret_removed_objects = usage.removed_objects;
     if (ret_removed_bytes != NULL)

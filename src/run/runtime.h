@@ -39,7 +39,9 @@ void runtime_put_worker(struct capsule_runtime *rt, struct worker *w);
 void runtime_forget_image(struct capsule_runtime *rt, const struct image *image);
 struct guest_context runtime_guest_context(struct capsule_runtime *rt);
 
-/* Copies *from to *to (which may be NULL) and returns its code. */
-int runtime_error(capsule_error *to, const struct error *from);
+/* Copies *from to *to (which may be NULL) and returns code. */
+int runtime_error(capsule_error *to, int code, const struct error *from);
+/* The same, with a constant message. */
+int runtime_fail(capsule_error *to, int code, const char *message);
 
 #endif

@@ -72,15 +72,15 @@ int task_new(struct capsule_run *run, const struct app_task *definition, struct 
     return 0;
 }
 
-/* Closes the running attempt's sandbox, if any, and adds up what it used. */
+/* Closes the running attempt's sandbox, if it got that far, and adds up what it used. */
 static void close_attempt(struct task *t) {
-    if (t->sandbox == NULL)
-        return;
-    uint64_t ram = sandbox_ram(t->sandbox);
-    t->fuel += sandbox_fuel_used(t->sandbox);
-    t->ram = ram > t->ram ? ram : t->ram;
-    sandbox_close(t->sandbox);
-    t->sandbox = NULL;
+    if (t->sandbox != NULL) {
+        uint64_t ram = sandbox_ram(t->sandbox);
+        t->fuel += sandbox_fuel_used(t->sandbox);
+        t->ram = ram > t->ram ? ram : t->ram;
+        sandbox_close(t->sandbox);
+        t->sandbox = NULL;
+    }
     mounts_done(&t->mounts);
     t->deadline = UINT64_MAX;
 }

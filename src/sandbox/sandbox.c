@@ -14,7 +14,7 @@
 
 /* Host work is taken from the guest's fuel in portions, since each one interrupts its slice. */
 #define CHARGE_PORTION UINT64_C(1000000)
-enum { INBOX_SIZE = 32 * 1024, BEGIN_SLICES_MAX = 1000, OP_COST = 2000 };
+enum { BEGIN_SLICES_MAX = 1000, OP_COST = 2000 };
 
 struct sandbox {
     struct sandbox_host host;
@@ -602,8 +602,8 @@ int sandbox_snapshot(struct sandbox *sb, int fd, struct image_info *ret, struct 
         error_hint(err, "close files that are opened at the top level of a module; a task opens its own");
         return ERROR_PROJECT;
     }
-    struct image_info info = {.inbox_size = INBOX_SIZE};
-    int r = allocate(sb, INBOX_SIZE, &info.inbox, err);
+    struct image_info info = {.inbox_size = GUEST_MESSAGE_SMALL};
+    int r = allocate(sb, GUEST_MESSAGE_SMALL, &info.inbox, err);
     if (r != 0)
         return r;
     info.size = sb->slot->size;
