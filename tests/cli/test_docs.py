@@ -14,7 +14,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", "docs/guide.md", "docs/reference/errors.md", "docs/reference/manifest.md"]
-BUILD_COMMANDS = {"make", "build/capsule run examples/hello/hello.py"}
+# Commands for a checkout: test_examples.py and whoever runs the tests have run them.
+BUILD_COMMANDS = {
+    "make",
+    "make run",
+    "build/capsule run examples/hello/hello.py",
+    "cc -Iinclude examples/c/embed.c -Lbuild -lcapsule -Wl,-rpath,$PWD/build -o embed",
+    "./embed examples/hello/hello.py",
+}
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -110,3 +110,15 @@ def test_embed(capsule_bin, capsule_env, program):
     assert "task_error: " in failed.stderr
     assert run("nope.py").returncode == 2
     assert run().returncode == 2
+
+
+def test_embed_with_the_shared_library(capsule_bin, capsule_env, tmp_path):
+    """As the guide says: one header, one library."""
+    build, program = capsule_bin.parent, tmp_path / "embed"
+    source = EXAMPLES / "c/embed.c"
+    compiler = ["cc", f"-I{ROOT}/include", source, f"-L{build}", "-lcapsule", f"-Wl,-rpath,{build}", "-o", program]
+    subprocess.run(compiler, check=True, timeout=60)
+    result = subprocess.run(
+        [program, EXAMPLES / "hello/hello.py"], capture_output=True, text=True, env=capsule_env, timeout=60
+    )
+    assert (result.returncode, result.stdout) == (0, '"Hello from Capsule!"\n')
