@@ -66,7 +66,7 @@ debian_tool_versions() {
 
 # Debian 13's package lists, in folders of our own beside the system's. Sets debian13_options.
 debian13_open() {
-    local uri state=$recipe_tmp/work/apt
+    local uri state=$PWD/apt
     step "find the address of the Debian archive that this system uses"
     uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | sed -n 1p)
     if [ -z "$uri" ]; then

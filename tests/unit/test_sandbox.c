@@ -5,6 +5,7 @@
 #include "guest/abi.h"
 #include "sandbox/operation.h"
 #include "sandbox/sandbox.h"
+#include "tests/unit/guest/hostile.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -18,30 +19,6 @@
 #include <unistd.h>
 /* after its prerequisites */
 #include <cmocka.h>
-
-enum {
-    SUBMIT,
-    WAIT,
-    TAKE,
-    SPIN,
-    SPIN_CALLS,
-    GROW,
-    RECURSE,
-    ABORT,
-    EXIT,
-    PEEK,
-    POKE,
-    WRITE,
-    SLEEP,
-    SUBMIT_TEXT,
-    WAIT_ONE,
-    REPLY_RAW,
-};
-
-struct order {
-    uint32_t what, unused;
-    uint64_t a, b, c;
-};
 
 /* What all tests share. */
 static struct {

@@ -1,8 +1,5 @@
-/* A guest that misbehaves on request, for test_sandbox.c. Freestanding: built by clang for wasm32 without a C library.
- *
- * attack(message) does what the message's body says: struct order in shared form, little-endian: u32 what, u32 unused, u64 a, b, c. Its reply's body is
- * one i64. */
-#include <stdint.h>
+/* A guest that misbehaves on request, for test_sandbox.c. Freestanding: built by clang for wasm32 without a C library. */
+#include "hostile.h"
 
 #define EXPORT(name) __attribute__((export_name(#name), used))
 #define IMPORT(module, name) __attribute__((import_module(module), import_name(name)))
@@ -16,30 +13,6 @@ IMPORT("wasi_snapshot_preview1", "fd_write")
 int32_t fd_write(uint32_t fd, uint32_t vectors, uint32_t n, uint32_t written);
 IMPORT("wasi_snapshot_preview1", "poll_oneoff")
 int32_t poll_oneoff(uint32_t in, uint32_t out, uint32_t n, uint32_t done);
-
-struct order {
-    uint32_t what, unused;
-    uint64_t a, b, c;
-};
-
-enum {
-    SUBMIT,
-    WAIT,
-    TAKE,
-    SPIN,
-    SPIN_CALLS,
-    GROW,
-    RECURSE,
-    ABORT,
-    EXIT,
-    PEEK,
-    POKE,
-    WRITE,
-    SLEEP,
-    SUBMIT_TEXT,
-    WAIT_ONE,
-    REPLY_RAW,
-};
 
 static uint8_t heap[1 << 20];
 static uint32_t heap_used;
