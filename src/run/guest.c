@@ -129,7 +129,7 @@ static int copy_file(int from, int to, struct error *err) {
 }
 
 /* Makes compiled code a cache object and loads that. */
-static int keep_code(const struct guest_context *c, int code, const char *object, struct guest_module *ret,
+static int keep_code(struct guest *g, const struct guest_context *c, int code, const char *object,
                      struct error *err) {
     struct cache_write *write = NULL;
     int fd = -1;
@@ -144,13 +144,12 @@ static int keep_code(const struct guest_context *c, int code, const char *object
     CLEANUP(cleanup_free) char *path = NULL;
     CLEANUP(cleanup_close) int object_fd = -1;
     r = cache_commit(write, object, &object_fd, &path, err);
-    return r == 0 ? engine_load(c->engine, path, ret, err) : r;
+    return r == 0 ? engine_load(c->engine, path, &g->module, err) : r;
 }
 
 /* Compiles core.wasm, keeps the code and loads it. Into memory first: it takes seconds, and a process that is interrupted
  * meanwhile shall leave no temporary file. */
-static int compile(const struct guest *g, const struct guest_context *c, const char *object,
-                   struct guest_module *ret, struct error *err) {
+static int compile(struct guest *g, const struct guest_context *c, const char *object, struct error *err) {
     progress(c, "compiling the Python guest for this machine (once)");
     CLEANUP(cleanup_close) int code = memfd_create("capsule-code", MFD_CLOEXEC);
     const uint8_t *wasm = NULL;
@@ -163,40 +162,38 @@ static int compile(const struct guest *g, const struct guest_context *c, const c
     r = engine_compile(c->engine, wasm, n, code, err);
     munmap((void *)(uintptr_t)wasm, n);
     if (r == 0)
-        r = keep_code(c, code, object, ret, err);
+        r = keep_code(g, c, code, object, err);
     if (r == ERROR_IO && cache_writable(c->cache)) {
         /* A full disk: once more, in memory. */
         cache_stop_writing(c->cache);
-        r = keep_code(c, code, object, ret, err);
+        r = keep_code(g, c, code, object, err);
     }
     return r;
 }
 
-static int take_code(const struct guest_context *c, const char *object, struct guest_module *ret,
-                     struct error *err) {
+static int take_code(struct guest *g, const struct guest_context *c, const char *object, struct error *err) {
     CLEANUP(cleanup_free) char *path = NULL;
     CLEANUP(cleanup_close) int fd = -1;
     int r = cache_take(c->cache, object, &fd, &path, err);
-    return r == 0 ? engine_load(c->engine, path, ret, err) : r;
+    return r == 0 ? engine_load(c->engine, path, &g->module, err) : r;
 }
 
-int guest_load_module(const struct guest *g, const struct guest_context *c, struct guest_module *ret,
-                      struct error *err) {
+static int load_code(struct guest *g, const struct guest_context *c, struct error *err) {
     char object[GUEST_KEY_SIZE + 8];
     snprintf(object, sizeof object, "%s.cwasm", g->key);
-    if (take_code(c, object, ret, err) == 0)
+    if (take_code(g, c, object, err) == 0)
         return 0;
     CLEANUP(cleanup_close) int lock = -1;
     int r = cache_lock(c->cache, object, &lock, err);
     if (r != 0)
         return r;
     /* Another process may have built it while we waited. */
-    return take_code(c, object, ret, err) == 0 ? 0 : compile(g, c, object, ret, err);
+    return take_code(g, c, object, err) == 0 ? 0 : compile(g, c, object, err);
 }
 
 int guest_load(struct guest *g, const struct guest_context *c, struct error *err) {
     pthread_mutex_lock(&g->lock);
-    int r = g->loaded ? 0 : guest_load_module(g, c, &g->module, err);
+    int r = g->loaded ? 0 : load_code(g, c, err);
     g->loaded = g->loaded || r == 0;
     pthread_mutex_unlock(&g->lock);
     return r;

@@ -38,9 +38,6 @@ int guest_open(struct guest *g, const char *guests_dir, const char *name, struct
 void guest_close(struct guest *g);
 /* Makes g->module usable. */
 int guest_load(struct guest *g, const struct guest_context *c, struct error *err);
-/* Another module of the same code, for c->engine. Give back with engine_unload. */
-int guest_load_module(const struct guest *g, const struct guest_context *c, struct guest_module *ret,
-                      struct error *err);
 /* Makes g->base usable (guest_load is called as well). Borrowed. */
 int guest_base_image(struct guest *g, const struct guest_context *c, struct image **ret, struct error *err);
 /* The guest's own libraries, read-only. Fills GUEST_MOUNTS entries. */

@@ -118,9 +118,7 @@ int capsule_open(const capsule_runtime_options *options, capsule_runtime **ret_r
 
 static void worker_free(struct worker *w) {
     slot_pool_trim(&w->slots, NULL);
-    engine_unload(&w->own_module);
-    engine_close(w->own_engine);
-    cleanup_close(&w->wake_fd);
+    close(w->wake_fd);
     free(w);
 }
 
@@ -160,49 +158,20 @@ static struct worker *pop_idle(struct capsule_runtime *rt) {
     return w;
 }
 
-static int give_own_engine(struct capsule_runtime *rt, struct worker *w, struct error *err) {
-    int r = engine_open_beside(rt->engine, &w->own_engine, err);
-    if (r != 0)
-        return r;
-    struct guest_context context = runtime_guest_context(rt);
-    context.engine = w->own_engine;
-    r = guest_load_module(&rt->python, &context, &w->own_module, err);
-    w->engine = w->own_engine;
-    w->module = &w->own_module;
-    return r;
-}
-
-static int new_worker(struct capsule_runtime *rt, bool first, struct worker **ret, struct error *err) {
-    struct worker *w = FAULT("runtime.worker") ? NULL : calloc(1, sizeof *w);
-    if (w == NULL)
-        return error_set(err, ERROR_NOMEM, "no memory for a worker");
-    w->slots.arena = engine_slots(rt->engine);
-    w->engine = rt->engine;
-    w->module = &rt->python.module;
-    w->wake_fd = FAULT("runtime.eventfd") ? -1 : eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    int r = w->wake_fd < 0 ? error_errno(err, ERROR_IO, errno, "can't make an event descriptor") : 0;
-    if (r == 0 && !first)
-        r = give_own_engine(rt, w, err);
-    if (r != 0) {
-        worker_free(w);
-        return r;
-    }
-    *ret = w;
-    return 0;
-}
-
 int runtime_take_worker(struct capsule_runtime *rt, struct worker **ret, struct error *err) {
     pthread_mutex_lock(&rt->lock);
     struct worker *w = pop_idle(rt);
-    bool first = w == NULL && !rt->has_first;
-    rt->has_first = rt->has_first || first;
     pthread_mutex_unlock(&rt->lock);
-    int r = w == NULL ? new_worker(rt, first, &w, err) : 0;
-    if (r != 0) {
-        pthread_mutex_lock(&rt->lock);
-        rt->has_first = rt->has_first && !first;
-        pthread_mutex_unlock(&rt->lock);
-        return r;
+    if (w == NULL) {
+        w = FAULT("runtime.worker") ? NULL : calloc(1, sizeof *w);
+        if (w == NULL)
+            return error_set(err, ERROR_NOMEM, "no memory for a worker");
+        w->slots.arena = engine_slots(rt->engine);
+        w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        if (w->wake_fd < 0) {
+            free(w);
+            return error_errno(err, ERROR_IO, errno, "can't make an event descriptor");
+        }
     }
     w->last_thread = pthread_self();
     *ret = w;

@@ -9,17 +9,12 @@
 #include "run/guest.h"
 #include "sandbox/engine.h"
 #include <pthread.h>
-#include <stdbool.h>
 
 /* A slot takes up to four of the kernel's 65,530 maps (vm.max_map_count's default), a stack two: 8,000 leave room for the embedder. */
 enum { RUNTIME_SANDBOXES_MAX = 8000 };
 
-/* What runs on one thread: an engine, the slots that it keeps warm, and the means to wake it. The first worker uses the runtime's
- * engine; each further one has its own (see engine_open_beside). */
+/* What runs on one thread: the slots that it keeps warm, and the means to wake it. */
 struct worker {
-    struct engine *engine, *own_engine; /* own_engine: NULL for the first */
-    const struct guest_module *module;  /* of the Python guest, for that engine */
-    struct guest_module own_module;
     struct slot_pool slots;
     int wake_fd; /* eventfd */
     pthread_t last_thread;
@@ -35,7 +30,6 @@ struct capsule_runtime {
     void *user;
     pthread_mutex_t lock;
     struct worker *idle; /* of runs that ended */
-    bool has_first;      /* a worker uses `engine` */
 };
 
 /* A worker that nobody uses, the one that last ran on this thread if there is. */

@@ -282,8 +282,8 @@ static int open_sandbox(struct task *t, struct error *err) {
     const struct capsule_app *app = t->run->app;
     const struct policy *policy = &t->definition->policy;
     struct sandbox_options options = {
-        .engine = t->run->worker->engine,
-        .module = t->run->worker->module,
+        .engine = app->runtime->engine,
+        .module = &app->runtime->python.module,
         .image = app->image,
         .slots = &t->run->worker->slots,
         .fuel = policy->fuel,

@@ -15,7 +15,6 @@ struct engine {
     wasm_engine_t *wasm;
     wasmtime_linker_t *linker;
     struct slot_arena *slots;
-    bool owns_slots;
     struct stack_pool *stacks;
 };
 
@@ -104,45 +103,32 @@ const char *engine_identity(void) {
     return "wasmtime-" WASMTIME_VERSION "-capsule-1";
 }
 
-static int start(struct engine *engine, struct error *err) {
-    int r = stack_pool_new(&engine->stacks, err);
-    if (r != 0)
-        return r;
-    engine->wasm = wasm_engine_new_with_config(configure(engine->stacks));
-    if (engine->wasm == NULL)
-        return error_set(err, ERROR_UNSUPPORTED, "the WebAssembly engine doesn't start on this machine");
-    engine->linker = wasmtime_linker_new(engine->wasm);
-    return sandbox_define_imports(engine->linker, err);
-}
-
-/* slots NULL: its own. */
-static int open_engine(unsigned max_sandboxes, struct slot_arena *slots, struct engine **ret, struct error *err) {
+int engine_open(unsigned max_sandboxes, struct engine **ret, struct error *err) {
+    if (sysconf(_SC_PAGESIZE) != HOST_PAGE_SIZE)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "this machine's memory pages have %ld bytes; only %d is supported", sysconf(_SC_PAGESIZE),
+                         HOST_PAGE_SIZE);
     struct engine *engine = FAULT("engine.alloc") ? NULL : calloc(1, sizeof *engine);
     if (engine == NULL)
         return error_set(err, ERROR_NOMEM, "no memory for the engine");
-    engine->slots = slots;
-    engine->owns_slots = slots == NULL;
-    int r = engine->owns_slots ? slot_arena_new(max_sandboxes, &engine->slots, err) : 0;
+    int r = slot_arena_new(max_sandboxes, &engine->slots, err);
     if (r == 0)
-        r = start(engine, err);
+        r = stack_pool_new(&engine->stacks, err);
+    if (r == 0) {
+        engine->wasm = wasm_engine_new_with_config(configure(engine->stacks));
+        if (engine->wasm == NULL)
+            r = error_set(err, ERROR_UNSUPPORTED, "the WebAssembly engine doesn't start on this machine");
+    }
+    if (r == 0) {
+        engine->linker = wasmtime_linker_new(engine->wasm);
+        r = sandbox_define_imports(engine->linker, err);
+    }
     if (r != 0) {
         engine_close(engine);
         return r;
     }
     *ret = engine;
     return 0;
-}
-
-int engine_open(unsigned max_sandboxes, struct engine **ret, struct error *err) {
-    if (sysconf(_SC_PAGESIZE) != HOST_PAGE_SIZE)
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "this machine's memory pages have %ld bytes; only %d is supported", sysconf(_SC_PAGESIZE),
-                         HOST_PAGE_SIZE);
-    return open_engine(max_sandboxes, NULL, ret, err);
-}
-
-int engine_open_beside(struct engine *engine, struct engine **ret, struct error *err) {
-    return open_engine(0, engine->slots, ret, err);
 }
 
 void engine_close(struct engine *engine) {
@@ -153,8 +139,7 @@ void engine_close(struct engine *engine) {
     if (engine->wasm != NULL)
         wasm_engine_delete(engine->wasm);
     stack_pool_free(engine->stacks);
-    if (engine->owns_slots)
-        slot_arena_free(engine->slots);
+    slot_arena_free(engine->slots);
     free(engine);
 }
 

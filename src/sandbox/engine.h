@@ -26,10 +26,7 @@ struct guest_module {
 
 /* max_sandboxes: alive at once. ERROR_UNSUPPORTED on a machine or kernel that can't. */
 int engine_open(unsigned max_sandboxes, struct engine **ret, struct error *err);
-/* Another engine with the same slots, for another thread: sandboxes of one engine share reference counts, which slows two threads
- * down by a tenth. Closed before the one that it shares with. */
-int engine_open_beside(struct engine *engine, struct engine **ret, struct error *err);
-void engine_close(struct engine *engine); /* after its modules and sandboxes; NULL is fine */
+void engine_close(struct engine *engine); /* after its modules and sandboxes */
 
 /* Names what compiled code depends on besides its source: engine version and configuration. Static. */
 const char *engine_identity(void);
