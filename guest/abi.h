@@ -13,6 +13,7 @@
  *                                        (timeout_ns < 0: none)
  *   op_take(op, address, capacity) -> n  copies the reply and frees the operation; if n > capacity nothing happened;
  *                                        GUEST_E_PENDING while it isn't done
+ *   fuel_left() -> i64                   what this attempt may still use, host work included
  *
  * A message is a u32 (little-endian) header length, a JSON object of that length, and a raw body up to its end.
  *

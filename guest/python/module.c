@@ -13,6 +13,7 @@
 IMPORT(op_submit) extern int32_t op_submit(const uint8_t *message, uint32_t n);
 IMPORT(op_wait) extern int32_t op_wait(const uint32_t *ops, uint32_t n, int64_t timeout_ns);
 IMPORT(op_take) extern int32_t op_take(uint32_t op, uint8_t *to, uint32_t capacity);
+IMPORT(fuel_left) extern int64_t fuel_left(void);
 
 enum { WAIT_FEW = 8, TAKE_FIRST = 4096 };
 
@@ -103,6 +104,11 @@ static PyObject *py_wait(PyObject *self, PyObject *const *args, Py_ssize_t nargs
     return index;
 }
 
+static PyObject *py_fuel_left(PyObject *self, PyObject *unused) {
+    (void)self, (void)unused;
+    return PyLong_FromLongLong(fuel_left());
+}
+
 static PyObject *py_take(PyObject *self, PyObject *arg) {
     (void)self;
     unsigned long op = PyLong_AsUnsignedLong(arg);
@@ -145,6 +151,7 @@ static PyMethodDef methods[] = {
      "submit(header, body) -> op\n\nStart a host operation."},
     {"wait", (PyCFunction)(void (*)(void))py_wait, METH_FASTCALL,
      "wait(ops, timeout_ns) -> index\n\nPark until one is done; -1: timeout."},
+    {"fuel_left", py_fuel_left, METH_NOARGS, "fuel_left() -> int\n\nWhat this attempt may still use."},
     {"take", py_take, METH_O, "take(op) -> bytes\n\nFetch the reply and free the operation."},
     {NULL, NULL, 0, NULL},
 };

@@ -228,6 +228,14 @@ static wasm_trap_t *op_submit(void *env, wasmtime_caller_t *caller, wasmtime_val
     return charge(sb, OP_COST + size);
 }
 
+static wasm_trap_t *fuel_left_call(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *raw, size_t n) {
+    (void)env, (void)n;
+    struct sandbox *sb = caller_sandbox(caller);
+    uint64_t left = fuel_left(sb);
+    raw[0].i64 = (int64_t)(left > sb->charge ? left - sb->charge : 0);
+    return charge(sb, OP_COST);
+}
+
 static int32_t take(struct sandbox *sb, uint32_t id, uint32_t address, uint32_t capacity) {
     struct operation *op = operations_find(&sb->operations, id);
     if (op == NULL)
@@ -292,28 +300,29 @@ static void op_wait(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *
 
 /* ---- linking ---- */
 
-static wasm_functype_t *function_type(const char *parameters, bool has_result) {
+/* result: 'i', 'I' or 0 for none. */
+static wasm_functype_t *function_type(const char *parameters, char result) {
     wasm_valtype_t *types[16];
     size_t n = 0;
     for (; parameters[n] != '\0' && n < 16; n++)
         types[n] = wasm_valtype_new(parameters[n] == 'i' ? WASM_I32 : WASM_I64);
     wasm_valtype_vec_t in, out;
     wasm_valtype_vec_new(&in, n, types);
-    wasm_valtype_t *i32 = has_result ? wasm_valtype_new(WASM_I32) : NULL;
-    wasm_valtype_vec_new(&out, has_result ? 1 : 0, &i32);
+    wasm_valtype_t *type = result == 0 ? NULL : wasm_valtype_new(result == 'i' ? WASM_I32 : WASM_I64);
+    wasm_valtype_vec_new(&out, result != 0 ? 1 : 0, &type);
     return wasm_functype_new(&in, &out);
 }
 
 struct import {
     const char *module, *name, *parameters;
-    bool has_result;
+    char result; /* 'i', 'I' or 0 */
     wasmtime_func_unchecked_callback_t call;
     wasmtime_func_async_callback_t call_async;
     const struct wasi_function *wasi;
 };
 
 static int define(wasmtime_linker_t *linker, const struct import *import, struct error *err) {
-    wasm_functype_t *type = function_type(import->parameters, import->has_result);
+    wasm_functype_t *type = function_type(import->parameters, import->result);
     void *env = (void *)(uintptr_t)import->wasi;
     size_t module_n = strlen(import->module), name_n = strlen(import->name);
     wasmtime_error_t *e =
@@ -331,18 +340,19 @@ static int define(wasmtime_linker_t *linker, const struct import *import, struct
 
 int sandbox_define_imports(struct wasmtime_linker *linker, struct error *err) {
     static const struct import operations[] = {
-        {"capsule", "op_submit", "ii", true, op_submit, NULL, NULL},
-        {"capsule", "op_wait", "iiI", true, NULL, op_wait, NULL},
-        {"capsule", "op_take", "iii", true, op_take, NULL, NULL},
+        {"capsule", "op_submit", "ii", 'i', op_submit, NULL, NULL},
+        {"capsule", "op_wait", "iiI", 'i', NULL, op_wait, NULL},
+        {"capsule", "op_take", "iii", 'i', op_take, NULL, NULL},
+        {"capsule", "fuel_left", "", 'I', fuel_left_call, NULL, NULL},
     };
     int r = 0;
     for (size_t i = 0; r == 0 && i < sizeof operations / sizeof operations[0]; i++)
         r = define(linker, &operations[i], err);
     for (size_t i = 0; r == 0 && i < wasi_functions_n; i++) {
         const struct wasi_function *f = &wasi_functions[i];
-        bool parks = strcmp(f->name, "poll_oneoff") == 0, returns = strcmp(f->name, "proc_exit") != 0;
+        bool parks = strcmp(f->name, "poll_oneoff") == 0, exits = strcmp(f->name, "proc_exit") == 0;
         struct import import = {
-            "wasi_snapshot_preview1",       f->name, f->parameters, returns, parks ? NULL : call_wasi,
+            "wasi_snapshot_preview1",       f->name, f->parameters, exits ? 0 : 'i', parks ? NULL : call_wasi,
             parks ? call_wasi_async : NULL, f};
         r = define(linker, &import, err);
     }

@@ -64,6 +64,19 @@ def test_context(run):
     assert one[4] != two[4]
 
 
+def test_remaining_fuel_falls(capsule, tmp_path):
+    (tmp_path / "main.py").write_text(
+        "from capsule import context, task\n"
+        "@task(compute=50_000_000)\n"
+        "def main():\n"
+        "    first = context().remaining_fuel\n"
+        "    sum(range(10_000))\n"
+        "    return [first, context().remaining_fuel]\n"
+    )
+    first, second = json.loads(capsule("run", "main.py").stdout)
+    assert 0 < second < first < 50_000_000
+
+
 def test_values_between_tasks(run):
     assert run("values.py", task="inner") == []
 

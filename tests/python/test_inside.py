@@ -240,9 +240,10 @@ def test_environment_and_folder(sandbox):
 
 def test_context(sandbox):
     body = "c = context()\nassert c is context()\n"
-    body += "return [c.run_id, c.task_id, c.task_name, c.attempt, c.idempotency_key, c.deadline]"
+    body += "return [c.run_id, c.task_id, c.task_name, c.attempt, c.idempotency_key, c.remaining_fuel, c.deadline]"
     call = {"attempt": 2, "deadline_ns": 1_700_000_000_000_001_000}
-    assert one(sandbox, body, call=call)["body"] == ["run", "t1", "t", 2, "key-1", "2023-11-14T22:13:20.000001+00:00"]
+    expected = ["run", "t1", "t", 2, "key-1", 1000, "2023-11-14T22:13:20.000001+00:00"]
+    assert one(sandbox, body, call=call)["body"] == expected
     assert one(sandbox, body)["body"][-1] is None
 
 

@@ -157,6 +157,7 @@ def test_context_outside():
     assert one.run_id == one.task_name == "local"
     assert one.attempt == 1
     assert one.deadline is None
+    assert one.remaining_fuel is None
     assert one.idempotency_key != two.idempotency_key
 
 

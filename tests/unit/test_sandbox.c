@@ -365,6 +365,17 @@ static void test_cheap_calls_yield(void **state) {
     sandbox_close(sb);
 }
 
+static void test_fuel_left(void **state) {
+    (void)state;
+    const uint64_t given = 50000000;
+    struct sandbox *sb = open_sandbox(given, PLENTY_RAM, NULL);
+    int64_t first = order(sb, FUEL_LEFT, 0, 0, 0);
+    int64_t second = order(sb, FUEL_LEFT, 0, 0, 0);
+    assert_true(first > 0 && (uint64_t)first < given && second < first);
+    assert_in_range((uint64_t)second, given - sandbox_fuel_used(sb), given);
+    sandbox_close(sb);
+}
+
 static void test_output_limit(void **state) {
     (void)state;
     struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, NULL);
@@ -554,6 +565,7 @@ int main(void) {
         cmocka_unit_test(test_message_split),
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_cheap_calls_yield),
+        cmocka_unit_test(test_fuel_left),
         cmocka_unit_test(test_output_limit),
         cmocka_unit_test(test_growth_stops_at_ram),
         cmocka_unit_test(test_no_leftovers),

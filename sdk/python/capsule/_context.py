@@ -7,6 +7,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from ._host import INSIDE, host
+
 
 @dataclass(frozen=True)
 class Context:
@@ -20,6 +22,7 @@ class Context:
         idempotency_key: stays the same over all attempts of this task and over a resumed run. Hand it to services
             that accept one, and a repeated attempt has its effect once.
         deadline: when this attempt is stopped (UTC), or None.
+        remaining_fuel: fuel that this attempt may still use, now; None outside a sandbox.
     """
 
     run_id: str
@@ -28,6 +31,10 @@ class Context:
     attempt: int
     idempotency_key: str
     deadline: datetime.datetime | None
+
+    @property
+    def remaining_fuel(self) -> int | None:
+        return host().fuel_left() if INSIDE else None
 
 
 _header: dict[str, Any] | None = None

@@ -34,6 +34,9 @@ class Host(Protocol):
     def wait(self, ops: Sequence[int], timeout_ns: int, /) -> int:
         """Park until one of `ops` is done and return its index; -1 after `timeout_ns` (negative: no limit)."""
 
+    def fuel_left(self) -> int:
+        """Fuel that this attempt may still use."""
+
     def reseed(self, generators: list[random.Random], /) -> None:
         """Give each of these new state from the host's randomness."""
 

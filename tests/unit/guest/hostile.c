@@ -7,6 +7,7 @@
 IMPORT("capsule", "op_submit") int32_t op_submit(uint32_t address, uint32_t n);
 IMPORT("capsule", "op_wait") int32_t op_wait(uint32_t address, uint32_t n, int64_t timeout_ns);
 IMPORT("capsule", "op_take") int32_t op_take(uint32_t op, uint32_t address, uint32_t capacity);
+IMPORT("capsule", "fuel_left") int64_t fuel_left(void);
 IMPORT("wasi_snapshot_preview1", "sched_yield") int32_t sched_yield(void);
 IMPORT("wasi_snapshot_preview1", "proc_exit") void proc_exit(uint32_t code);
 IMPORT("wasi_snapshot_preview1", "fd_write")
@@ -106,6 +107,8 @@ static int64_t obey(const struct order *o) {
         return 0;
     case WRITE:
         return write_n(o->a);
+    case FUEL_LEFT:
+        return fuel_left();
     case SLEEP:
         return sleep_ns(o->a);
     case SUBMIT_TEXT:

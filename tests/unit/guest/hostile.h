@@ -20,6 +20,7 @@ enum {
     SLEEP,
     SUBMIT_TEXT,
     WAIT_ONE,
+    FUEL_LEFT,
     REPLY_RAW, /* a: address, b: size of the reply */
 };
 
