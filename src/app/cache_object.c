@@ -8,6 +8,7 @@
 #include "app/cache_internal.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/file.h"
 #include "base/json.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { SEAL_MAX = 1024, READ_SIZE = 256 * 1024 };
+enum { SEAL_MAX = 1024 };
 #define SEAL_SUFFIX ".seal"
 #define TOUCH_INTERVAL_S 3600
 
@@ -90,30 +91,6 @@ static int write_seal(struct cache *c, const char *name, const struct seal *s) {
     return cache_document_write(c, "objects", name, SEAL_SUFFIX, text, (size_t)n);
 }
 
-/* Keyed digest of the whole file in hexadecimal. */
-static int digest_file(const struct cache *c, int fd, char ret[DIGEST_HEX_SIZE]) {
-    CLEANUP(cleanup_free) char *block = FAULT("cache.digest.memory") ? NULL : malloc(READ_SIZE);
-    if (!block)
-        return ERROR_NOMEM;
-    struct digest_state s;
-    digest_begin(&s, c->key);
-    for (off_t at = 0;;) {
-        ssize_t n = FAULT("cache.digest.read") ? -1 : pread(fd, block, READ_SIZE, at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return ERROR_IO;
-        if (n == 0)
-            break;
-        digest_update(&s, block, (size_t)n);
-        at += n;
-    }
-    uint8_t digest[DIGEST_SIZE];
-    digest_end(&s, digest);
-    digest_hex(digest, ret);
-    return 0;
-}
-
 /* Opens an object as far as it's a plain file. 0, ERROR_NOT_FOUND, or ERROR_IO when the process has no descriptor left. */
 static int open_object(struct cache *c, const char *path, int *ret_fd, struct stat *ret_stat) {
     int fd =
@@ -151,7 +128,7 @@ int cache_object_check(struct cache *c, const char *name, int fd) {
     if (sealed.digest[0] == '\0' || sealed.size != found.size)
         return ERROR_CORRUPT;
     /* The identity was read before the content: a change in between shows next time. */
-    int status = digest_file(c, fd, found.digest);
+    int status = file_digest(fd, c->key, found.digest);
     if (status == 0 && strcmp(sealed.digest, found.digest) != 0)
         status = ERROR_CORRUPT;
     if (status == 0 && cache_writable(c))
@@ -306,7 +283,7 @@ static void keep(struct cache_write *w, const char *name, const char *path, int 
     struct cache *c = w->cache;
     char digest[DIGEST_HEX_SIZE] = "";
     CLEANUP(cleanup_close) int lock = -1;
-    if (!w->disposable && digest_file(c, w->fd, digest))
+    if (!w->disposable && file_digest(w->fd, c->key, digest))
         return;
     if (fchmod(w->fd, 0400) || cache_flock(c, CACHE_OBJECTS_LOCK, &lock))
         return;

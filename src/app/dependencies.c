@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/fault.h"
+#include "base/file.h"
 #include "base/path.h"
 #include "base/utf8.h"
 
@@ -21,7 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DEPENDENCIES_MAX = 100000, READ_SIZE = 64 * 1024, NAMES_MAX = 64 * 1024 * 1024 };
+enum { DEPENDENCIES_MAX = 100000, NAMES_MAX = 64 * 1024 * 1024 };
 
 static const char DENIED[] = "denied";
 
@@ -75,28 +76,6 @@ static struct stamp take_stamp(const char *path) {
 static bool same_stamp(const struct stamp *a, const struct stamp *b) {
     return a->size == b->size && a->mtime == b->mtime && a->ctime == b->ctime && a->inode == b->inode &&
            a->type == b->type;
-}
-
-static int digest_open_file(int fd, char ret[DIGEST_HEX_SIZE]) {
-    CLEANUP(cleanup_free) char *block = malloc(READ_SIZE);
-    if (!block)
-        return ERROR_NOMEM;
-    struct digest_state s;
-    digest_begin(&s, NULL);
-    for (;;) {
-        ssize_t n = FAULT("dependencies.read") ? -1 : read(fd, block, READ_SIZE);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return ERROR_IO;
-        if (n == 0)
-            break;
-        digest_update(&s, block, (size_t)n);
-    }
-    uint8_t digest[DIGEST_SIZE];
-    digest_end(&s, digest);
-    digest_hex(digest, ret);
-    return 0;
 }
 
 static bool is_folder(DIR *listing, const struct dirent *entry) {
@@ -167,7 +146,7 @@ static int digest_path(enum dependency_kind kind, const char *path, char ret[DIG
         return ERROR_IO;
     *ret_stamp = stamp_of(&st);
     if (kind == DEPENDENCY_FILE)
-        return S_ISREG(st.st_mode) ? digest_open_file(fd, ret) : ERROR_IO;
+        return S_ISREG(st.st_mode) ? file_digest(fd, NULL, ret) : ERROR_IO;
     int folder = fd;
     fd = -1;
     return digest_open_folder(folder, ret);

@@ -6,9 +6,10 @@
 #include "base/fault.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-enum { STEP = 4096 };
+enum { STEP = 4096, DIGEST_STEP = 256 * 1024 };
 
 int file_read(int fd, struct buffer *ret) {
     for (;;) {
@@ -40,4 +41,27 @@ bool file_write(int fd, const void *bytes, size_t n) {
         }
     }
     return true;
+}
+
+int file_digest(int fd, const uint8_t *key, char ret[DIGEST_HEX_SIZE]) {
+    CLEANUP(cleanup_free) char *block = FAULT("file.digest.memory") ? NULL : malloc(DIGEST_STEP);
+    if (!block)
+        return ERROR_NOMEM;
+    struct digest_state s;
+    digest_begin(&s, key);
+    for (off_t at = 0;;) {
+        ssize_t n = FAULT("file.digest") ? -1 : pread(fd, block, DIGEST_STEP, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return ERROR_IO;
+        if (n == 0)
+            break;
+        digest_update(&s, block, (size_t)n);
+        at += n;
+    }
+    uint8_t digest[DIGEST_SIZE];
+    digest_end(&s, digest);
+    digest_hex(digest, ret);
+    return 0;
 }

@@ -3,6 +3,7 @@
 #define BASE_FILE_H
 
 #include "base/buffer.h"
+#include "base/digest.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,5 +12,7 @@
 int file_read(int fd, struct buffer *ret);
 /* False, with errno, unless all n bytes were written. */
 bool file_write(int fd, const void *bytes, size_t n);
+/* The digest of the whole file in hexadecimal, wherever fd stands; key as for digest_begin. ERROR_NOMEM or ERROR_IO with errno. */
+int file_digest(int fd, const uint8_t *key, char ret[DIGEST_HEX_SIZE]);
 
 #endif

@@ -105,12 +105,10 @@ int app_entry(const struct capsule_app *app, const char *name, const struct app_
 
 /* Puts "main.py:12: " before a message. */
 static int at_place(struct error *err, const char *where, int code) {
-    if (err == NULL || strncmp(err->message, where, strlen(where)) == 0)
+    if (strncmp(err->message, where, strlen(where)) == 0)
         return code;
-    struct error copy = *err;
-    error_set(err, ERROR_PROJECT, "%s: %s", where, copy.message);
-    if (copy.hint[0] != '\0')
-        error_hint(err, "%s", copy.hint);
+    error_prefix(err, "%s", where);
+    err->code = ERROR_PROJECT;
     return ERROR_PROJECT;
 }
 
@@ -126,16 +124,11 @@ static int read_options(const json_value *options, const char *where, struct tas
     return 0;
 }
 
-static const char *variable_value(const struct opening *o, const char *name) {
-    const char *value = getenv(name);
-    return value != NULL ? value : dotenv_get(o->dotenv, name);
-}
-
 /* A variable that a task names may be missing; one that somebody asked for by hand is a mistake. */
 static int check_variables(const struct opening *o, struct error *err) {
     for (size_t i = 0; i < o->options->variables_n; i++) {
         const capsule_variable *v = &o->options->variables[i];
-        if (v->value != NULL || variable_value(o, v->name) != NULL)
+        if (v->value != NULL || dotenv_get(o->dotenv, v->name) != NULL)
             continue;
         error_set(err, ERROR_INVALID, "the variable %s is set neither in the environment nor in .env", v->name);
         error_hint(err, "set it, or give it a value: %s=…", v->name);
@@ -152,7 +145,7 @@ static int write_environment(const struct opening *o, struct app_task *t, struct
         const char *name = i < names ? t->policy.env.items[i] : o->options->variables[i - names].name;
         const char *value = i < names ? NULL : o->options->variables[i - names].value;
         if (value == NULL)
-            value = variable_value(o, name);
+            value = dotenv_get(o->dotenv, name);
         if (value == NULL)
             continue;
         buffer_putc(&json, json.size == 0 ? '{' : ',');

@@ -220,18 +220,12 @@ static int linked_image(const struct guest *g, struct image **ret, struct error 
     return image_open(owned, (struct image_info){.size = size}, ret, err);
 }
 
-struct boot_output {
-    struct buffer text;
-};
-
 static void keep_output(void *user, int stream, const void *bytes, size_t n) {
     (void)stream;
-    struct boot_output *output = user;
-    buffer_append(&output->text, bytes, n);
+    buffer_append(user, bytes, n);
 }
 
-static int run_export(struct sandbox *sb, const char *function, const struct boot_output *output,
-                      struct error *err) {
+static int run_export(struct sandbox *sb, const char *function, const struct buffer *output, struct error *err) {
     int r = sandbox_begin(sb, function, err);
     if (r != 0)
         return r;
@@ -240,7 +234,7 @@ static int run_export(struct sandbox *sb, const char *function, const struct boo
     if (sandbox_end(sb) == SANDBOX_RETURNED && sandbox_result_u32(sb) == 0)
         return 0;
     return error_set(err, ERROR_INTERNAL, "the guest doesn't boot (%s: %s): %s", function, sandbox_trap(sb),
-                     buffer_text(&output->text));
+                     buffer_text(output));
 }
 
 static int boot(struct guest *g, const struct guest_context *c, const char *object, struct buffer *document,
@@ -252,7 +246,7 @@ static int boot(struct guest *g, const struct guest_context *c, const char *obje
         return r;
     struct mount mounts[GUEST_MOUNTS];
     guest_mounts(g, mounts);
-    struct boot_output output = {.text = BUFFER_INIT(ERROR_MESSAGE_MAX)};
+    CLEANUP(buffer_done) struct buffer output = BUFFER_INIT(ERROR_MESSAGE_MAX);
     struct slot_pool slots = {.arena = engine_slots(c->engine)};
     struct sandbox_options options = {.engine = c->engine,
                                       .module = &g->module,
@@ -276,7 +270,6 @@ static int boot(struct guest *g, const struct guest_context *c, const char *obje
     sandbox_close(sb);
     slot_pool_trim(&slots, NULL);
     image_release(linked);
-    buffer_done(&output.text);
     return r;
 }
 

@@ -127,10 +127,8 @@ static int append_json(struct buffer *body, const char *what, const char *text, 
     if (r == 0 && json_type(json_root(document)) != type)
         r = error_set(err, ERROR_INVALID, "the %s must be a JSON %s", what,
                       type == JSON_ARRAY ? "array" : "object");
-    else if (r != 0 && err != NULL) {
-        struct error copy = *err;
-        error_set(err, r, "the %s aren't JSON: %s", what, copy.message);
-    }
+    else if (r != 0)
+        error_prefix(err, "the %s aren't JSON", what);
     return r == 0 ? buffer_puts(body, text) : r;
 }
 
@@ -243,8 +241,7 @@ int capsule_run_wait(capsule_run *run, capsule_error *error) {
         return runtime_error(error, r, &err);
     run->waited = true;
     atomic_store(&run->wake_fd, run->worker->wake_fd);
-    run->started = clock_monotonic_ns();
-    run->deadline = run->timeout == 0 ? UINT64_MAX : run->started + run->timeout;
+    run->deadline = run->timeout == 0 ? UINT64_MAX : clock_monotonic_ns() + run->timeout;
     run_state_event(run, run->root);
     run_enqueue(run, run->root);
     while (run->root->phase != TASK_ENDED)

@@ -28,7 +28,6 @@ struct capsule_run {
     unsigned live_n;
     uint32_t tasks_ever;
     struct task *queue, *queue_last;
-    uint64_t started;
     char *traceback, *envelope;
 };
 

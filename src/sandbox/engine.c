@@ -2,6 +2,7 @@
 #include "sandbox/engine.h"
 #include "base/buffer.h"
 #include "base/fault.h"
+#include "base/file.h"
 #include "sandbox/imports.h"
 #include "sandbox/stack.h"
 #include <errno.h>
@@ -143,19 +144,6 @@ void engine_close(struct engine *engine) {
     free(engine);
 }
 
-static int write_all(int fd, const char *bytes, size_t n, struct error *err) {
-    while (n > 0) {
-        ssize_t written = FAULT("engine.write") ? -1 : write(fd, bytes, n);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return error_errno(err, ERROR_IO, errno, "can't write compiled code");
-        bytes += written;
-        n -= (size_t)written;
-    }
-    return 0;
-}
-
 int engine_compile(struct engine *engine, const uint8_t *wasm, size_t n, int fd, struct error *err) {
     wasmtime_module_t *module = NULL;
     wasmtime_error_t *e = wasmtime_module_new(engine->wasm, wasm, n, &module);
@@ -166,7 +154,8 @@ int engine_compile(struct engine *engine, const uint8_t *wasm, size_t n, int fd,
     wasmtime_module_delete(module);
     if (e != NULL)
         return engine_error(err, ERROR_INTERNAL, "compiled code can't be written down", e);
-    int r = write_all(fd, code.data, code.size, err);
+    int r =
+        file_write(fd, code.data, code.size) ? 0 : error_errno(err, ERROR_IO, errno, "can't write compiled code");
     wasm_byte_vec_delete(&code);
     return r;
 }
