@@ -11,8 +11,12 @@
  *   op_submit(address, n) -> op          starts a host operation; > 0, or a negative GUEST_E_ code
  *   op_wait(ops, n, timeout_ns) -> i     parks until one of n (u32[]) operations is done; its index, or GUEST_E_TIMEOUT
  *                                        (timeout_ns < 0: none)
+ *   op_next(ids, capacity, timeout_ns) -> n   parks until operations are done that it hasn't told of; writes the ids (u32[]) of up to
+ *                                        capacity of them, in the order in which they were done; or GUEST_E_TIMEOUT (timeout_ns < 0: none)
  *   op_take(op, address, capacity) -> n  copies the reply and frees the operation; if n > capacity nothing happened;
  *                                        GUEST_E_PENDING while it isn't done
+ *   op_cancel(op) -> 0                   asks the host to end it soon; it's still done once, by an error "cancelled" unless it was
+ *                                        quicker, and its reply has to be taken; GUEST_E_NO_SUCH_OP
  *   fuel_left() -> i64                   what this attempt may still use, host work included
  *
  * A message is a u32 (little-endian) header length, a JSON object of that length, and a raw body up to its end.
@@ -25,8 +29,21 @@
  *        reply  {"ok": true, "tagged": bool}, body: the result as JSON; or an error
  * error  {"ok": false, "error": {"type", "class"?, "message", "traceback"?, "retry": bool}}
  *
- * Operations (hostcalls.def): header {"op": "task.call", "task": name, "tagged": bool}, body [args, kwargs]; reply as for call, its
- * error with "execution" beside it. */
+ * Operations (hostcalls.def): a message's header names the kind in "op". All may end in an error as above, without "retry" and
+ * "traceback".
+ *
+ * task.call      {"task": name, "tagged": bool}, body [args, kwargs]; reply as for call, its error with "execution" beside it.
+ * http.request   {"method", "url", "headers": [[name, value], …], "timeout_ms"?, "redirects"?: 0 … 10 (10), "stream": bool, "upload": bool,
+ *                "length"?}, body: the request's. Its number names the request from now on.
+ *                upload: the body comes by http.write instead ("length" bytes, where given).
+ *                reply {"ok": true, "status", "version": "1.1" | "2", "url" (after redirects), "redirected": bool,
+ *                "headers": [[name, value], …], "stream": bool}, body: the response's, decompressed, unless stream: then the reply comes with
+ *                the head and the body by http.read.
+ * http.read      {"request": op, "max": bytes}; reply {"ok": true, "end": bool}, body: at least a byte unless end.
+ * http.write     {"request": op, "end": bool}, body: the next part; reply {"ok": true} when there's room for more.
+ * http.close     {"request": op}: ends it, whatever is left unread or unwritten; reply {"ok": true}. Needed unless the reply wasn't a
+ *                stream, or the end was read, or something failed.
+ * http errors    {"type": "policy" | "bad_input" | "http_error" | "cancelled", "kind", "message"}; kind: docs/reference/http.md. */
 #ifndef GUEST_ABI_H
 #define GUEST_ABI_H
 

@@ -59,6 +59,9 @@ typedef struct capsule_runtime_options {
     const char
         *guest_dir; /* NULL: $CAPSULE_GUESTS, else lib/capsule or ../lib/capsule beside the program or library */
     const char *cache_dir; /* NULL: $CAPSULE_CACHE, else $XDG_CACHE_HOME/capsule, else ~/.cache/capsule */
+    /* Threads that execute the tasks of one run at most: the one that waits for it, and jobs - 1 that all runs share, started when a run first has
+     * work for them. 0: as many as this process may use cores. At most 256. */
+    unsigned jobs;
     /* Called when something takes long enough to be told (compiling a guest for this machine, once). May be NULL. */
     void (*on_progress)(void *user, const char *what);
     void *user;
@@ -147,9 +150,10 @@ typedef enum capsule_state {
 CAPSULE_API const char *capsule_state_name(capsule_state state);
 
 typedef enum capsule_event_kind {
-    CAPSULE_EVENT_STATE, /* a task changed its state */
-    CAPSULE_EVENT_RETRY, /* an attempt failed and another will follow */
-    CAPSULE_EVENT_OUTPUT /* a task wrote to its standard output or error */
+    CAPSULE_EVENT_STATE,  /* a task changed its state */
+    CAPSULE_EVENT_RETRY,  /* an attempt failed and another will follow */
+    CAPSULE_EVENT_OUTPUT, /* a task wrote to its standard output or error */
+    CAPSULE_EVENT_REQUEST /* an HTTP request of a task ended */
 } capsule_event_kind;
 
 /* Valid during the callback only. */
@@ -171,9 +175,15 @@ typedef struct capsule_event {
     int stream; /* 1 or 2 */
     const char *bytes;
     size_t bytes_n;
+    /* REQUEST; each redirect is one: */
+    const char *method, *url;  /* userinfo and values of the query masked */
+    int status;                /* 0: there was no response */
+    uint64_t request_duration; /* ns */
+    uint64_t response_bytes;   /* of the body, as received */
 } capsule_event;
 
-/* Called on a thread of the run, one call at a time per run. It may call capsule_run_cancel and nothing else. */
+/* Called on a thread of the run's, not always the same, one call at a time per run. While it runs the run stands still. It may call capsule_run_cancel
+ * and nothing else. */
 typedef void (*capsule_event_callback)(void *user, const capsule_event *event);
 
 typedef struct capsule_run_options {
