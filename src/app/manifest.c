@@ -16,6 +16,7 @@
 #include <capsule_toml.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,6 +28,7 @@ enum { MANIFEST_MAX = 1024 * 1024 };
 struct place {
     const char *file, *table, *key;
     uint64_t line;
+    const json_value *members; /* NULL unless the value is a table, which has no handle of its own */
 };
 
 typedef int read_key(struct manifest *m, const struct place *at, const json_value *value, struct error *err);
@@ -85,22 +87,27 @@ static int read_workflow(struct manifest *m, const struct place *at, const json_
     return 0;
 }
 
-static int read_option(struct task_options *o, enum option_place place, const struct place *at,
-                       const json_value *value, struct error *err) {
-    int status = task_options_set(o, place, at->key, value, err);
+/* What a reader of values said, in the manifest's words; its hint stays. */
+static int explain(const struct place *at, const char *key, int status, struct error *err) {
     if (status == 0 || status == ERROR_NOMEM)
         return status;
     if (!err)
         return ERROR_PROJECT;
-    char hint[ERROR_HINT_MAX]; /* stays; only the words are the manifest's */
+    char hint[ERROR_HINT_MAX];
     memcpy(hint, err->hint, sizeof hint);
     if (status == ERROR_NOT_FOUND)
         misplaced(at, "key", at->key, NULL, 0, err);
     else
-        error_set(err, ERROR_PROJECT, "%s:%llu: [%s] %s", at->file, (unsigned long long)at->line, at->table,
-                  err->message);
+        error_set(err, ERROR_PROJECT, "%s:%llu: [%s] %s%s%s", at->file, (unsigned long long)at->line, at->table,
+                  key ? show(key).text : "", key ? ": " : "", err->message);
     error_hint(err, "%s", hint);
     return ERROR_PROJECT;
+}
+
+/* Its messages begin with the key. */
+static int read_option(struct task_options *o, enum option_place place, const struct place *at,
+                       const json_value *value, struct error *err) {
+    return explain(at, NULL, task_options_set(o, place, at->key, value, err), err);
 }
 
 static int read_defaults(struct manifest *m, const struct place *at, const json_value *value, struct error *err) {
@@ -144,16 +151,94 @@ static int read_python(struct manifest *m, const struct place *at, const json_va
     return 0;
 }
 
-static const struct table TABLES[] = {
-    {"workflow", read_workflow}, {"tasks", read_defaults}, {"limits", read_limits}, {"python", read_python}};
-static const char *const TABLE_NAMES[] = {"workflow", "tasks", "limits", "python"};
-enum { N_TABLES = sizeof TABLES / sizeof TABLES[0] };
-_Static_assert(sizeof TABLE_NAMES / sizeof TABLE_NAMES[0] == N_TABLES, "one name per table");
+static int read_http(struct manifest *m, const struct place *at, const json_value *value, struct error *err) {
+    static const char *const KEYS[] = {"max_response_size", "max_header_size", "max_total_bytes",
+                                       "max_concurrent_requests"};
+    uint64_t *const sizes[] = {&m->http.max_response_size, &m->http.max_header_size, &m->http.max_total_bytes};
+    uint64_t number;
+    size_t i = 0;
+    while (i < 4 && strcmp(at->key, KEYS[i]) != 0)
+        i++;
+    if (i == 4)
+        return misplaced(at, "key", at->key, KEYS, 4, err);
+    if (i == 3) {
+        if (!json_u64(value, &number) || number == 0 || number > MANIFEST_REQUESTS_MAX)
+            return wrong(at, "expected a whole number from 1 to 1024", err);
+        m->http.max_concurrent_requests = (uint32_t)number;
+        return 0;
+    }
+    int status = read_size(value, &number, err);
+    if (status)
+        return explain(at, at->key, status, err);
+    if (sizes[i] == &m->http.max_header_size && number > MANIFEST_HEADER_SIZE_MAX)
+        return wrong(at, "it's more than the maximum, 300kB", err);
+    *sizes[i] = number;
+    return 0;
+}
 
 static void read_line(const json_value *member, struct place *at) {
     if (!json_u64(json_get(member, "line"), &at->line))
         at->line = 0;
 }
+
+/* The one key of [secrets] NAME. */
+static int read_secret_hosts(const struct place *secret, struct string_list *ret, struct error *err) {
+    static const char *const KEYS[] = {"hosts"};
+    char table[512];
+    struct place at = {.file = secret->file, .table = table};
+    const json_value *member;
+    snprintf(table, sizeof table, "secrets.%s", secret->key);
+    for (size_t cursor = 0; (member = json_next(secret->members, &cursor, &at.key));) {
+        read_line(member, &at);
+        if (strcmp(at.key, KEYS[0]) != 0)
+            return misplaced(&at, "key", at.key, KEYS, 1, err);
+        int status = read_hosts(json_get(member, "value"), ret, err);
+        if (status)
+            return explain(&at, at.key, status, err);
+    }
+    if (ret->n > 0)
+        return 0;
+    int status = wrong(secret, "it names no host", err);
+    error_hint(err, "write %s = { hosts = [\"api.example.com\"] }: the hosts that may be sent it", secret->key);
+    return status;
+}
+
+static int read_secrets(struct manifest *m, const struct place *at, const json_value *value, struct error *err) {
+    (void)value;
+    CLEANUP(string_list_done) struct string_list hosts = {0};
+    int status = explain(at, NULL, grant_variable_check(at->key, err), err);
+    if (status)
+        return status;
+    if (m->n_secrets == MANIFEST_SECRETS_MAX)
+        return wrong(at, "there are more than 64 secrets", err);
+    if (!at->members) {
+        status = wrong(at, "expected a table", err);
+        error_hint(err,
+                   "write %s = { hosts = [\"api.example.com\"] }; the value comes from the environment or .env",
+                   at->key);
+        return status;
+    }
+    status = read_secret_hosts(at, &hosts, err);
+    if (status)
+        return status;
+    struct secret_grant *secrets =
+        FAULT("manifest.secrets") ? NULL : reallocarray(m->secrets, m->n_secrets + 1, sizeof *secrets);
+    if (secrets)
+        m->secrets = secrets;
+    char *name = secrets && !FAULT("manifest.secret") ? strdup(at->key) : NULL;
+    if (!name)
+        return error_set(err, ERROR_NOMEM, "out of memory while reading capsule.toml");
+    m->secrets[m->n_secrets++] = (struct secret_grant){.name = name, .hosts = hosts};
+    hosts = (struct string_list){0};
+    return 0;
+}
+
+static const struct table TABLES[] = {{"workflow", read_workflow}, {"tasks", read_defaults},
+                                      {"limits", read_limits},     {"http", read_http},
+                                      {"secrets", read_secrets},   {"python", read_python}};
+static const char *const TABLE_NAMES[] = {"workflow", "tasks", "limits", "http", "secrets", "python"};
+enum { N_TABLES = sizeof TABLES / sizeof TABLES[0] };
+_Static_assert(sizeof TABLE_NAMES / sizeof TABLE_NAMES[0] == N_TABLES, "one name per table");
 
 static int read_table(struct manifest *m, const struct table *table, struct place *at, const json_value *members,
                       struct error *err) {
@@ -161,6 +246,7 @@ static int read_table(struct manifest *m, const struct table *table, struct plac
     at->table = table->name;
     for (size_t cursor = 0; (member = json_next(members, &cursor, &at->key));) {
         read_line(member, at);
+        at->members = json_get(member, "table");
         /* A table where a value belongs has no "value": the handle is then "not there", which no reader accepts. */
         int status = table->read(m, at, json_get(member, "value"), err);
         if (status)
@@ -182,7 +268,8 @@ static int read_root(struct manifest *m, struct place *at, const json_value *roo
         if (i == N_TABLES) {
             int status = misplaced(at, members ? "table" : "key", key, TABLE_NAMES, N_TABLES, err);
             if (!members)
-                error_hint(err, "keys belong into a table: [workflow], [tasks], [limits] or [python]");
+                error_hint(
+                    err, "keys belong into a table: [workflow], [tasks], [limits], [http], [secrets] or [python]");
             return status;
         }
         if (!members)
@@ -250,6 +337,11 @@ void manifest_done(struct manifest *m) {
     free(m->entrypoint);
     task_options_done(&m->defaults);
     task_options_done(&m->limits);
+    for (size_t i = 0; i < m->n_secrets; i++) {
+        free(m->secrets[i].name);
+        string_list_done(&m->secrets[i].hosts);
+    }
+    free(m->secrets);
     string_list_done(&m->python_paths);
     *m = (struct manifest){0};
 }

@@ -44,19 +44,23 @@ static int set_compute(struct task_options *o, enum option_place place, const js
     return status;
 }
 
-static int set_ram(struct task_options *o, enum option_place place, const json_value *value, struct error *err) {
+int read_size(const json_value *value, uint64_t *ret_bytes, struct error *err) {
     CLEANUP(buffer_done) struct buffer number = BUFFER_INIT(512);
     const char *text = scalar_text(value, &number);
-    uint64_t bytes;
     if (!text)
         return expected(err, "expected a size", "write it as \"64MB\", \"1.5GB\" or \"512MiB\"");
-    int status = parse_size(text, &bytes, err);
+    return parse_size(text, ret_bytes, err);
+}
+
+static int set_ram(struct task_options *o, enum option_place place, const json_value *value, struct error *err) {
+    uint64_t bytes;
+    int status = read_size(value, &bytes, err);
     if (status)
         return status;
     if (bytes > POLICY_RAM_MAX) {
         /* As a limit it's merely no limit. */
         if (place != OPTIONS_LIMITS)
-            return error_set(err, ERROR_INVALID, "\"%s\" is more than a sandbox can have, 4GiB", show(text).text);
+            return error_set(err, ERROR_INVALID, "it's more than a sandbox can have, 4GiB");
         bytes = POLICY_RAM_MAX;
     }
     o->ram = bytes;
@@ -194,8 +198,7 @@ static int add_unique(struct string_list *list, const char *text, struct error *
     return string_list_add(list, text) ? error_set(err, ERROR_NOMEM, "out of memory while reading a list") : 0;
 }
 
-static int set_hosts(struct task_options *o, enum option_place place, const json_value *value, struct error *err) {
-    (void)place;
+int read_hosts(const json_value *value, struct string_list *ret, struct error *err) {
     CLEANUP(string_list_done) struct string_list hosts = {0};
     int status = check_list(value, "expected a list of hosts", "write [\"api.example.com\"]", err);
     const json_value *item;
@@ -208,10 +211,16 @@ static int set_hosts(struct task_options *o, enum option_place place, const json
     }
     if (status)
         return status;
-    o->hosts = hosts;
-    o->has_hosts = true;
+    *ret = hosts;
     hosts = (struct string_list){0};
     return 0;
+}
+
+static int set_hosts(struct task_options *o, enum option_place place, const json_value *value, struct error *err) {
+    (void)place;
+    int status = read_hosts(value, &o->hosts, err);
+    o->has_hosts = status == 0;
+    return status;
 }
 
 static int set_env(struct task_options *o, enum option_place place, const json_value *value, struct error *err) {

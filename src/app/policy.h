@@ -88,5 +88,8 @@ void policy_done(struct policy *p);
 int parse_size(const char *text, uint64_t *ret_bytes, struct error *err);
 int parse_duration(const char *text, uint64_t *ret_ns, struct error *err);
 int parse_compute(const char *text, uint64_t *ret_fuel, struct error *err);
+/* The same out of a document: a size as text or as a number of bytes; a list of hosts, cleaned, none twice. */
+int read_size(const json_value *value, uint64_t *ret_bytes, struct error *err);
+int read_hosts(const json_value *value, struct string_list *ret, struct error *err);
 
 #endif

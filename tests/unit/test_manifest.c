@@ -34,6 +34,10 @@ static void reads_everything(void **state) {
                   "default_allowed_hosts = ['api.example.com']\ndefault_env_variables = ['KEY']\n"
                   "[limits]\nmax_compute = 1_000_000\nmax_ram = \"1GiB\"\nmax_timeout = '1h'\nmax_retries = 5\n"
                   "max_allowed_files = ['.']\nmax_allowed_hosts = []\nmax_env_variables = ['KEY']\n"
+                  "[http]\nmax_response_size = '2MB'\nmax_header_size = 64_000\nmax_total_bytes = '1GiB'\n"
+                  "max_concurrent_requests = 8\n"
+                  "[secrets]\nOPENAI_KEY = {hosts = ['API.openai.com', '*.openai.com:8443', 'api.openai.com']}\n"
+                  "[secrets.OTHER]\nhosts = ['127.0.0.1:8080']\n"
                   "[python]\npaths = ['src', './lib/']\n",
                   &m, &err);
     assert_string_equal(err.message, "");
@@ -50,6 +54,17 @@ static void reads_everything(void **state) {
     assert_int_equal(m.limits.retries, 5);
     assert_true(m.limits.has_hosts);
     assert_int_equal(m.limits.hosts.n, 0);
+    assert_int_equal(m.http.max_response_size, 2000000);
+    assert_int_equal(m.http.max_header_size, 64000);
+    assert_int_equal(m.http.max_total_bytes, 1 << 30);
+    assert_int_equal(m.http.max_concurrent_requests, 8);
+    assert_int_equal(m.n_secrets, 2);
+    assert_string_equal(m.secrets[0].name, "OPENAI_KEY");
+    assert_int_equal(m.secrets[0].hosts.n, 2);
+    assert_string_equal(m.secrets[0].hosts.items[0], "api.openai.com");
+    assert_string_equal(m.secrets[0].hosts.items[1], "*.openai.com:8443");
+    assert_string_equal(m.secrets[1].name, "OTHER");
+    assert_string_equal(m.secrets[1].hosts.items[0], "127.0.0.1:8080");
     assert_int_equal(m.python_paths.n, 2);
     assert_string_equal(m.python_paths.items[1], "lib");
     assert_non_null(m.path);
@@ -105,6 +120,34 @@ static void refuses_mistakes(void **state) {
         {"[python]\npaths = 'src'\n", "paths: expected a list of folders", ""},
         {"[python]\npaths = ['../src']\n", "must lie below", ""},
         {"[python]\npaths = [1]\n", "expected a list of folders", ""},
+        {"[http]\nmax_respone_size = 1\n", "capsule.toml:2: unknown key \"max_respone_size\" in [http]",
+         "did you mean \"max_response_size\"?"},
+        {"[http]\nmax_response_size = 'big'\n", "capsule.toml:2: [http] max_response_size: 'big' isn't a size",
+         "64MB"},
+        {"[http]\nmax_response_size = 0\n", "max_response_size: '0' isn't more than zero", ""},
+        {"[http]\nmax_total_bytes = -1\n", "max_total_bytes: '-1'", ""},
+        {"[http]\nmax_total_bytes = []\n", "max_total_bytes: expected a size", "64MB"},
+        {"[http]\nmax_header_size = '1MB'\n", "max_header_size: it's more than the maximum, 300kB", ""},
+        {"[http]\nmax_concurrent_requests = 0\n", "max_concurrent_requests: expected a whole number from 1", ""},
+        {"[http]\nmax_concurrent_requests = 1025\n", "expected a whole number from 1 to 1024", ""},
+        {"[http]\nmax_concurrent_requests = '8'\n", "expected a whole number from 1 to 1024", ""},
+        {"http = 1\n", "\"http\" is a table: write [http]", ""},
+        {"[secrets]\nA-B = {hosts = ['a.b']}\n",
+         "capsule.toml:2: [secrets] \"A-B\" isn't the name of an environment variable", "letters, digits"},
+        {"[secrets]\n\nKEY = 'sk-1'\n", "capsule.toml:3: [secrets] KEY: expected a table",
+         "write KEY = { hosts = ["},
+        {"[secrets]\nKEY = ['a.b']\n", "KEY: expected a table", "write KEY"},
+        {"[secrets]\nKEY = {}\n", "capsule.toml:2: [secrets] KEY: it names no host", "write KEY"},
+        {"[secrets]\nKEY = {hosts = []}\n", "KEY: it names no host", "write KEY"},
+        {"[secrets]\nKEY = {host = ['a.b']}\n", "capsule.toml:2: unknown key \"host\" in [secrets.KEY]",
+         "did you mean \"hosts\"?"},
+        {"[secrets.KEY]\nhosts = ['a.b']\nvalue = 'sk-1'\n",
+         "capsule.toml:3: unknown key \"value\" in [secrets.KEY]", ""},
+        {"[secrets.KEY]\nhosts = 'a.b'\n", "capsule.toml:2: [secrets.KEY] hosts: expected a list of hosts",
+         "write ["},
+        {"[secrets.KEY]\nhosts = ['https://a.b']\n", "[secrets.KEY] hosts: \"https://a.b\" isn't a host", "://"},
+        {"[secrets.KEY]\n[secrets.KEY.hosts]\nx = 1\n", "hosts: expected a list of hosts", ""},
+        {"[secret]\n", "unknown table \"secret\"", "did you mean \"secrets\"?"},
         {"[workflow]\nname = \n", "capsule.toml:2: ", ""},
         {"[workflow\n", "capsule.toml:1: ", ""},
         {"[workflow]\nname = 'a'\nname = 'b'\n", "capsule.toml:3: ", ""},
@@ -150,10 +193,26 @@ static void refuses_what_is_no_small_file(void **state) {
     free(text);
 }
 
+static void refuses_too_many_secrets(void **state) {
+    char text[4096];
+    size_t n = (size_t)sprintf(text, "[secrets]\n");
+    for (int i = 0; i < MANIFEST_SECRETS_MAX; i++)
+        n += (size_t)sprintf(text + n, "K%d = {hosts = ['a.b']}\n", i);
+    struct manifest m = {0};
+    struct error err = {0};
+    assert_int_equal(read_text(*state, text, &m, &err), 0);
+    assert_int_equal(m.n_secrets, MANIFEST_SECRETS_MAX);
+    manifest_done(&m);
+    sprintf(text + n, "K = {hosts = ['a.b']}\n");
+    assert_int_equal(read_text(*state, text, &m, &err), ERROR_PROJECT);
+    assert_contains(err.message, "K: there are more than 64 secrets");
+}
+
 static void survives_failures(void **state) {
 #ifdef CAPSULE_FAULTS
     scratch_write(*state, "capsule.toml",
-                  "[workflow]\nname='a'\nentrypoint='b'\n[tasks]\ndefault_allowed_files=['a']\n");
+                  "[workflow]\nname='a'\nentrypoint='b'\n[tasks]\ndefault_allowed_files=['a']\n"
+                  "[secrets]\nK={hosts=['a.b']}\n");
     bool reached = true;
     unsigned long at = 0;
     while (reached) {
@@ -180,6 +239,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(reads_other_spellings, make, drop),
         cmocka_unit_test_setup_teardown(refuses_mistakes, make, drop),
         cmocka_unit_test_setup_teardown(refuses_what_is_no_small_file, make, drop),
+        cmocka_unit_test_setup_teardown(refuses_too_many_secrets, make, drop),
         cmocka_unit_test_setup_teardown(survives_failures, make, drop),
     };
     return cmocka_run_group_tests_name("manifest", tests, NULL, NULL);
