@@ -47,6 +47,10 @@ const char *capsule_run_error_message(capsule_run *run) {
     return ended(run) ? run->root->outcome.message : NULL;
 }
 
+const char *capsule_run_error_class(capsule_run *run) {
+    return ended(run) ? run->root->outcome.class_name : NULL;
+}
+
 const char *capsule_run_error_traceback(capsule_run *run) {
     if (run->traceback == NULL && ended(run))
         run->traceback = app_host_traceback(run->app, run->root->outcome.traceback);

@@ -247,7 +247,7 @@ static int boot(struct guest *g, const struct guest_context *c, const char *obje
     struct mount mounts[GUEST_MOUNTS];
     guest_mounts(g, mounts);
     CLEANUP(buffer_done) struct buffer output = BUFFER_INIT(ERROR_MESSAGE_MAX);
-    struct slot_pool slots = {.arena = engine_slots(c->engine)};
+    struct slot_pool slots = SLOT_POOL_INIT(engine_slots(c->engine));
     struct sandbox_options options = {.engine = c->engine,
                                       .module = &g->module,
                                       .image = linked,

@@ -303,7 +303,7 @@ static int build_in(struct build *b, struct image *base, const char *key, struct
                     struct json_document **ret_index, struct error *err) {
     const struct image_request *q = b->request;
     uint64_t started = clock_wall_ns();
-    struct slot_pool slots = {.arena = engine_slots(q->context->engine)};
+    struct slot_pool slots = SLOT_POOL_INIT(engine_slots(q->context->engine));
     struct sandbox_options options = {.engine = q->context->engine,
                                       .module = &q->guest->module,
                                       .image = base,

@@ -166,7 +166,7 @@ int runtime_take_worker(struct capsule_runtime *rt, struct worker **ret, struct 
         w = FAULT("runtime.worker") ? NULL : calloc(1, sizeof *w);
         if (w == NULL)
             return error_set(err, ERROR_NOMEM, "no memory for a worker");
-        w->slots.arena = engine_slots(rt->engine);
+        w->slots = SLOT_POOL_INIT(engine_slots(rt->engine));
         w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         if (w->wake_fd < 0) {
             free(w);

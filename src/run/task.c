@@ -6,6 +6,7 @@
 #include "guest/abi.h"
 #include "run/run.h"
 #include "run/runtime.h"
+#include "sandbox/operation.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,12 +120,15 @@ static void tell_parent(struct task *t) {
     static const char too_long[] =
         "{\"ok\":false,\"error\":{\"type\":\"host_error\",\"message\":\"the error is too long to pass on\"}}";
     bool fits = write_reply_header(t, &header) == 0 && header.size <= GUEST_HEADER_MAX;
-    bool told = fits ? sandbox_complete(parent->sandbox, t->parent_op, header.data, header.size, t->outcome.result,
-                                        t->outcome.result_n)
-                     : sandbox_complete(parent->sandbox, t->parent_op, too_long, sizeof too_long - 1, NULL, 0);
-    if (!told)
+    size_t n = 0;
+    char *message = fits ? message_new(header.data, header.size, t->outcome.result, t->outcome.result_n, &n)
+                         : message_new(too_long, sizeof too_long - 1, NULL, 0, &n);
+    if (message == NULL) {
         task_end(parent, OUTCOME_HOST_ERROR, "no memory for a result");
-    else if (parent->phase == TASK_WAITING && sandbox_ready(parent->sandbox, clock_monotonic_ns()))
+        return;
+    }
+    sandbox_complete(parent->sandbox, t->parent_op, message, n);
+    if (parent->phase == TASK_WAITING && sandbox_ready(parent->sandbox, clock_monotonic_ns()))
         run_enqueue(t->run, parent);
 }
 
@@ -197,7 +201,10 @@ static void answer(struct task *t, uint32_t op, enum outcome_type type, const ch
     outcome_write_error(&outcome, &header);
     buffer_puts(&header, ",\"retry\":false}}");
     outcome_done(&outcome);
-    (void)sandbox_complete(t->sandbox, op, header.data, header.size, NULL, 0);
+    size_t n = 0;
+    char *reply = message_new(header.data, header.size, NULL, 0, &n);
+    if (reply != NULL)
+        sandbox_complete(t->sandbox, op, reply, n);
 }
 
 static int32_t call_task(struct task *t, uint32_t op, const json_value *header, const char *body, size_t body_n) {
@@ -238,6 +245,16 @@ static int32_t submit(void *user, uint32_t op, const json_value *header, const c
     const char *kind = json_text(json_get(header, "op"), "");
     return strcmp(kind, kinds[OPERATION_TASK_CALL]) == 0 ? call_task(user, op, header, body, body_n)
                                                          : GUEST_E_BAD_MESSAGE;
+}
+
+static void cancel(void *user, uint32_t op) {
+    const struct task *t = user;
+    for (struct task *child = t->run->live; child != NULL; child = child->next) {
+        if (child->parent == t && child->parent_op == op) {
+            task_end(child, OUTCOME_CANCELLED, "its caller cancelled it");
+            return;
+        }
+    }
 }
 
 static void forward_output(void *user, int stream, const void *bytes, size_t n) {
@@ -289,7 +306,7 @@ static int open_sandbox(struct task *t, struct error *err) {
         .fuel = policy->fuel,
         .ram = policy->ram,
         .wasi = {.limits = wasi_limits_default(), .output = forward_output, .user = t},
-        .host = {.submit = submit, .user = t}};
+        .host = {.submit = submit, .cancel = cancel, .user = t}};
     int r = collect_mounts(t, &options.wasi, err);
     return r == 0 ? sandbox_open(&options, &t->sandbox, err) : r;
 }

@@ -14,7 +14,7 @@
 
 /* Host work is taken from the guest's fuel in portions, since each one interrupts its slice. */
 #define CHARGE_PORTION UINT64_C(1000000)
-enum { BEGIN_SLICES_MAX = 1000, OP_COST = 2000 };
+enum { BEGIN_SLICES_MAX = 1000, OP_COST = 2000, TELL_PORTION = 64 };
 
 struct sandbox {
     struct sandbox_host host;
@@ -40,12 +40,18 @@ struct sandbox {
     uint64_t fuel, charge; /* given; host work not yet taken from it */
     bool yield_forced;     /* the yield interval is 1 until the next poll */
 
-    /* While parked: until a time, or until one of the operations. */
-    bool parked;
-    uint64_t park_until;
-    uint32_t *park_ops; /* NULL: a sleep */
-    uint32_t park_ops_n;
-    wasmtime_val_t *park_result;
+    struct park {
+        enum {
+            PARKED_NOT,
+            PARKED_SLEEP,
+            PARKED_OPS /* for one of ops */,
+            PARKED_NEWS /* for any, told at `address` */
+        } kind;
+        uint64_t until;
+        uint32_t *ops, ops_n;
+        uint32_t address, capacity;
+        wasmtime_val_t *result; /* what the guest gets */
+    } park;
 };
 
 /* ---- fuel ---- */
@@ -134,50 +140,60 @@ static wasm_trap_t *call_wasi(void *env, wasmtime_caller_t *caller, wasmtime_val
 
 /* ---- parking ---- */
 
-static void park(struct sandbox *sb, uint64_t until, uint32_t *ops, uint32_t n, wasmtime_val_t *result) {
-    sb->parked = true;
-    sb->park_until = until;
-    sb->park_ops = ops;
-    sb->park_ops_n = n;
-    sb->park_result = result;
-}
-
 static void unpark(struct sandbox *sb) {
-    free(sb->park_ops);
-    sb->park_ops = NULL;
-    sb->parked = false;
+    free(sb->park.ops);
+    sb->park = (struct park){.kind = PARKED_NOT};
 }
 
-/* The index of the first of the operations that is done (or isn't known, which op_take will say), or -1. */
-static int32_t first_done(const struct sandbox *sb, const uint32_t *ops, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++) {
-        const struct operation *op = operations_find(&sb->operations, ops[i]);
-        if (op == NULL || op->done)
-            return (int32_t)i;
+/* Writes the ids of operations that are done to the guest's list, which was checked; a guest's memory never shrinks. */
+static int32_t tell(struct sandbox *sb, uint32_t address, uint32_t capacity) {
+    uint32_t ids[TELL_PORTION], told = 0, n;
+    do {
+        uint32_t room = capacity - told < TELL_PORTION ? capacity - told : TELL_PORTION;
+        n = operations_tell(&sb->operations, ids, room);
+        memcpy(sb->slot->base + address + told * sizeof ids[0], ids, n * sizeof ids[0]);
+        told += n;
+    } while (n == TELL_PORTION);
+    return (int32_t)told;
+}
+
+/* Whether what it waits for has come. */
+static bool has_come(struct sandbox *sb) {
+    switch (sb->park.kind) {
+    case PARKED_OPS:
+        return operations_first_done(&sb->operations, sb->park.ops, sb->park.ops_n) >= 0;
+    case PARKED_NEWS:
+        return operations_has_news(&sb->operations);
+    default:
+        return false;
     }
-    return -1;
 }
 
 /* Polled by Wasmtime whenever the sandbox is: true lets the guest go on. */
 static bool continue_parked(void *env) {
     struct sandbox *sb = env;
-    if (!sb->parked)
+    if (sb->park.kind == PARKED_NOT)
         return true;
-    int32_t index = first_done(sb, sb->park_ops, sb->park_ops_n);
-    if (index < 0 && clock_monotonic_ns() < sb->park_until)
+    bool come = has_come(sb);
+    if (!come && clock_monotonic_ns() < sb->park.until)
         return false;
-    if (sb->park_result != NULL)
-        sb->park_result->of.i32 = index >= 0 ? index : GUEST_E_TIMEOUT;
+    int32_t result = GUEST_E_TIMEOUT;
+    if (come && sb->park.kind == PARKED_OPS)
+        result = operations_first_done(&sb->operations, sb->park.ops, sb->park.ops_n);
+    else if (come)
+        result = tell(sb, sb->park.address, sb->park.capacity);
+    if (sb->park.result != NULL)
+        sb->park.result->of.i32 = result;
     unpark(sb);
     return true;
 }
 
-bool sandbox_ready(const struct sandbox *sb, uint64_t now_ns) {
-    return !sb->parked || now_ns >= sb->park_until || first_done(sb, sb->park_ops, sb->park_ops_n) >= 0;
+bool sandbox_ready(struct sandbox *sb, uint64_t now_ns) {
+    return sb->park.kind == PARKED_NOT || now_ns >= sb->park.until || has_come(sb);
 }
 
 uint64_t sandbox_wake_time(const struct sandbox *sb) {
-    return sb->parked ? sb->park_until : 0;
+    return sb->park.kind != PARKED_NOT ? sb->park.until : 0;
 }
 
 /* The async imports: WASI functions that may park (poll_oneoff). */
@@ -195,7 +211,7 @@ static void call_wasi_async(void *env, wasmtime_caller_t *caller, const wasmtime
     results[0] = (wasmtime_val_t){.kind = WASMTIME_I32, .of.i32 = (int32_t)function->call(&call)};
     *trap = after_wasi(sb, &call);
     if (*trap == NULL && call.end == WASI_PARK)
-        park(sb, call.park_until_ns, NULL, 0, NULL);
+        sb->park = (struct park){.kind = PARKED_SLEEP, .until = call.park_until_ns};
     *continuation = (wasmtime_async_continuation_t){.callback = continue_parked, .env = sb};
 }
 
@@ -216,7 +232,7 @@ static int32_t submit(struct sandbox *sb, uint32_t address, uint32_t n) {
         return id;
     int32_t r = sb->host.submit(sb->host.user, (uint32_t)id, json_root(document), body, body_n);
     if (r < 0)
-        operations_close(&sb->operations, operations_find(&sb->operations, (uint32_t)id));
+        operations_close(&sb->operations, (uint32_t)id);
     return r < 0 ? r : id;
 }
 
@@ -237,20 +253,19 @@ static wasm_trap_t *fuel_left_call(void *env, wasmtime_caller_t *caller, wasmtim
 }
 
 static int32_t take(struct sandbox *sb, uint32_t id, uint32_t address, uint32_t capacity) {
-    struct operation *op = operations_find(&sb->operations, id);
-    if (op == NULL)
-        return GUEST_E_NO_SUCH_OP;
-    if (!op->done)
-        return GUEST_E_PENDING;
-    int32_t size = (int32_t)op->reply_n;
-    if (op->reply_n > capacity)
-        return size;
-    void *to = guest_range(sb, address, op->reply_n);
+    const char *reply;
+    size_t n;
+    int32_t r = operations_reply(&sb->operations, id, &reply, &n);
+    if (r < 0)
+        return r;
+    if (n > capacity)
+        return (int32_t)n;
+    void *to = guest_range(sb, address, n);
     if (to == NULL)
         return GUEST_E_BAD_MESSAGE;
-    memcpy(to, op->reply, op->reply_n);
-    operations_close(&sb->operations, op);
-    return size;
+    memcpy(to, reply, n);
+    operations_close(&sb->operations, id);
+    return (int32_t)n;
 }
 
 static wasm_trap_t *op_take(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *raw, size_t n) {
@@ -261,9 +276,28 @@ static wasm_trap_t *op_take(void *env, wasmtime_caller_t *caller, wasmtime_val_r
     return charge(sb, OP_COST + (size > 0 ? (uint64_t)size : 0));
 }
 
-/* Reads the list of operations and parks. Returns what the guest gets at once, or 0 with *ret_parked. */
-static int32_t wait(struct sandbox *sb, uint32_t address, uint32_t n, int64_t timeout_ns, wasmtime_val_t *result,
-                    bool *ret_parked) {
+static wasm_trap_t *op_cancel(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *raw, size_t n) {
+    (void)env, (void)n;
+    struct sandbox *sb = caller_sandbox(caller);
+    uint32_t id = (uint32_t)raw[0].i32;
+    const char *reply;
+    size_t reply_n;
+    int32_t r = operations_reply(&sb->operations, id, &reply, &reply_n);
+    if (r == GUEST_E_PENDING) {
+        sb->host.cancel(sb->host.user, id);
+        r = 0;
+    }
+    raw[0].i32 = r;
+    return charge(sb, OP_COST);
+}
+
+static uint64_t wait_until(int64_t timeout_ns) {
+    return timeout_ns < 0 ? UINT64_MAX : clock_monotonic_ns() + (uint64_t)timeout_ns;
+}
+
+/* What the guest gets at once, or 0 with sb->park set. */
+static int32_t wait_for_ops(struct sandbox *sb, uint32_t address, uint32_t n, int64_t timeout_ns,
+                            wasmtime_val_t *result) {
     if (n > GUEST_OPS_MAX)
         return GUEST_E_TOO_MANY;
     const void *list = guest_range(sb, address, (uint64_t)n * sizeof(uint32_t));
@@ -273,29 +307,59 @@ static int32_t wait(struct sandbox *sb, uint32_t address, uint32_t n, int64_t ti
     if (ops == NULL)
         return GUEST_E_TOO_MANY;
     memcpy(ops, list, n * sizeof *ops);
-    int32_t index = first_done(sb, ops, n);
+    int32_t index = operations_first_done(&sb->operations, ops, n);
     if (index >= 0 || timeout_ns == 0) {
         free(ops);
         return index >= 0 ? index : GUEST_E_TIMEOUT;
     }
-    park(sb, timeout_ns < 0 ? UINT64_MAX : clock_monotonic_ns() + (uint64_t)timeout_ns, ops, n, result);
-    *ret_parked = true;
+    sb->park = (struct park){
+        .kind = PARKED_OPS, .until = wait_until(timeout_ns), .ops = ops, .ops_n = n, .result = result};
     return 0;
+}
+
+static int32_t wait_for_news(struct sandbox *sb, uint32_t address, uint32_t capacity, int64_t timeout_ns,
+                             wasmtime_val_t *result) {
+    if (capacity == 0 || guest_range(sb, address, (uint64_t)capacity * sizeof(uint32_t)) == NULL)
+        return GUEST_E_BAD_MESSAGE;
+    int32_t told = tell(sb, address, capacity);
+    if (told > 0 || timeout_ns == 0)
+        return told > 0 ? told : GUEST_E_TIMEOUT;
+    sb->park = (struct park){.kind = PARKED_NEWS,
+                             .until = wait_until(timeout_ns),
+                             .address = address,
+                             .capacity = capacity,
+                             .result = result};
+    return 0;
+}
+
+typedef int32_t wait_call(struct sandbox *sb, uint32_t address, uint32_t n, int64_t timeout_ns,
+                          wasmtime_val_t *result);
+
+static void waiting_import(wait_call *call, wasmtime_caller_t *caller, const wasmtime_val_t *arguments,
+                           wasmtime_val_t *results, wasm_trap_t **trap,
+                           wasmtime_async_continuation_t *continuation) {
+    struct sandbox *sb = caller_sandbox(caller);
+    uint32_t n = (uint32_t)arguments[1].of.i32;
+    int32_t r = call(sb, (uint32_t)arguments[0].of.i32, n, arguments[2].of.i64, &results[0]);
+    results[0] = (wasmtime_val_t){.kind = WASMTIME_I32, .of.i32 = r};
+    *trap = charge(sb, OP_COST + n);
+    if (*trap != NULL)
+        unpark(sb);
+    *continuation = (wasmtime_async_continuation_t){.callback = continue_parked, .env = sb};
 }
 
 static void op_wait(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *arguments, size_t n,
                     wasmtime_val_t *results, size_t results_n, wasm_trap_t **trap,
                     wasmtime_async_continuation_t *continuation) {
     (void)env, (void)n, (void)results_n;
-    struct sandbox *sb = caller_sandbox(caller);
-    uint32_t count = (uint32_t)arguments[1].of.i32;
-    bool parked = false;
-    int32_t r = wait(sb, (uint32_t)arguments[0].of.i32, count, arguments[2].of.i64, &results[0], &parked);
-    results[0] = (wasmtime_val_t){.kind = WASMTIME_I32, .of.i32 = r};
-    *trap = charge(sb, OP_COST + count);
-    if (*trap != NULL && parked)
-        unpark(sb);
-    *continuation = (wasmtime_async_continuation_t){.callback = continue_parked, .env = sb};
+    waiting_import(wait_for_ops, caller, arguments, results, trap, continuation);
+}
+
+static void op_next(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *arguments, size_t n,
+                    wasmtime_val_t *results, size_t results_n, wasm_trap_t **trap,
+                    wasmtime_async_continuation_t *continuation) {
+    (void)env, (void)n, (void)results_n;
+    waiting_import(wait_for_news, caller, arguments, results, trap, continuation);
 }
 
 /* ---- linking ---- */
@@ -342,7 +406,9 @@ int sandbox_define_imports(struct wasmtime_linker *linker, struct error *err) {
     static const struct import operations[] = {
         {"capsule", "op_submit", "ii", 'i', op_submit, NULL, NULL},
         {"capsule", "op_wait", "iiI", 'i', NULL, op_wait, NULL},
+        {"capsule", "op_next", "iiI", 'i', NULL, op_next, NULL},
         {"capsule", "op_take", "iii", 'i', op_take, NULL, NULL},
+        {"capsule", "op_cancel", "i", 'i', op_cancel, NULL, NULL},
         {"capsule", "fuel_left", "", 'I', fuel_left_call, NULL, NULL},
     };
     int r = 0;
@@ -382,6 +448,7 @@ int sandbox_open(const struct sandbox_options *o, struct sandbox **ret, struct e
     struct sandbox *sb = FAULT("sandbox.alloc") ? NULL : calloc(1, sizeof *sb);
     if (sb == NULL)
         return error_set(err, ERROR_NOMEM, "no memory for a sandbox");
+    operations_init(&sb->operations);
     sb->host = o->host;
     sb->slots = o->slots;
     sb->fuel = o->fuel;
@@ -527,27 +594,15 @@ enum sandbox_state sandbox_poll(struct sandbox *sb) {
         sb->yield_forced = false;
     }
     if (!wasmtime_call_future_poll(sb->future))
-        return sb->parked ? SANDBOX_PARKED : SANDBOX_RUNNABLE;
+        return sb->park.kind != PARKED_NOT ? SANDBOX_PARKED : SANDBOX_RUNNABLE;
     drop_call(sb);
     if ((sb->trap != NULL || sb->error != NULL) && !sb->ended_by_host)
         describe_trap(sb);
     return SANDBOX_ENDED;
 }
 
-bool sandbox_complete(struct sandbox *sb, uint32_t id, const char *header, size_t header_n, const char *body,
-                      size_t body_n) {
-    struct operation *op = operations_find(&sb->operations, id);
-    if (op == NULL || op->done)
-        return true;
-    size_t n = message_size(header_n, body_n);
-    char *reply = FAULT("sandbox.complete") ? NULL : malloc(n);
-    if (reply == NULL)
-        return false;
-    message_write(reply, header, header_n, body, body_n);
-    op->reply = reply;
-    op->reply_n = n;
-    op->done = true;
-    return true;
+void sandbox_complete(struct sandbox *sb, uint32_t id, char *message, size_t n) {
+    operations_complete(&sb->operations, id, message, n);
 }
 
 /* ---- outcome ---- */

@@ -3,7 +3,7 @@
  * Life: sandbox_open → sandbox_begin → sandbox_poll until it ends, with sandbox_complete for each operation that it submitted →
  * its outcome and reply are read → sandbox_close, which resets its slot. A sandbox serves one call (the image builder: several in a row).
  * It shares nothing with others but read-only pages.
- * Thread rule: one thread at a time; it may change threads between calls. */
+ * Thread rule: one thread at a time; it may change threads between calls. Only sandbox_complete may be called beside it. */
 #ifndef SANDBOX_SANDBOX_H
 #define SANDBOX_SANDBOX_H
 
@@ -22,6 +22,8 @@ struct sandbox_host {
     /* The guest started an operation; header is its message's JSON object, both valid during the call only. 0, or a GUEST_E_ code for the
      * guest. It's ended by sandbox_complete, at once or later. NULL: every operation is GUEST_E_FORBIDDEN. */
     int32_t (*submit)(void *user, uint32_t op, const json_value *header, const char *body, size_t body_n);
+    /* The guest wants an operation, which isn't complete, to end soon. It still has to be completed. */
+    void (*cancel)(void *user, uint32_t op);
     void *user;
 };
 
@@ -62,13 +64,12 @@ int sandbox_begin_message(struct sandbox *sandbox, const char *function, const c
 enum sandbox_state sandbox_poll(struct sandbox *sandbox);
 
 /* Of a parked one: whether polling it now gets it further; and when its wait ends by itself (monotonic ns, UINT64_MAX: never). */
-bool sandbox_ready(const struct sandbox *sandbox, uint64_t now_ns);
+bool sandbox_ready(struct sandbox *sandbox, uint64_t now_ns);
 uint64_t sandbox_wake_time(const struct sandbox *sandbox);
 
-/* Ends an operation with a reply message (header, body), which is copied. Unknown operations are ignored. False: no memory, which the
- * caller should treat as the sandbox's end. */
-bool sandbox_complete(struct sandbox *sandbox, uint32_t op, const char *header, size_t header_n, const char *body,
-                      size_t body_n);
+/* Ends an operation with a reply message (see message_new), which is taken over. Unknown and ended operations are ignored. From any
+ * thread, as long as the sandbox is open. */
+void sandbox_complete(struct sandbox *sandbox, uint32_t op, char *message, size_t n);
 
 /* Of an ended one. */
 enum sandbox_end sandbox_end(const struct sandbox *sandbox);

@@ -135,9 +135,11 @@ static int map_new(struct slot_arena *arena, struct image *image, struct slot **
     return 0;
 }
 
-int slot_take(struct slot_pool *pool, struct image *image, uint64_t limit, struct slot **ret, struct error *err) {
+/* An idle slot of that image, or NULL. */
+static struct slot *pop_idle(struct slot_pool *pool, const struct image *image) {
     struct slot *slot = NULL;
-    for (struct slot **at = &pool->idle; *at != NULL; at = &(*at)->next) {
+    pthread_mutex_lock(&pool->lock);
+    for (struct slot **at = &pool->idle; slot == NULL && *at != NULL; at = &(*at)->next) {
         if ((*at)->image == image) {
             slot = *at;
             *at = slot->next;
@@ -145,6 +147,12 @@ int slot_take(struct slot_pool *pool, struct image *image, uint64_t limit, struc
             break;
         }
     }
+    pthread_mutex_unlock(&pool->lock);
+    return slot;
+}
+
+int slot_take(struct slot_pool *pool, struct image *image, uint64_t limit, struct slot **ret, struct error *err) {
+    struct slot *slot = pop_idle(pool, image);
     if (slot == NULL) {
         int r = map_new(pool->arena, image, &slot, err);
         if (r != 0)
@@ -219,22 +227,33 @@ static void check_reset(const struct slot *slot) {
 }
 #endif
 
+static bool push_idle(struct slot_pool *pool, struct slot *slot) {
+    pthread_mutex_lock(&pool->lock);
+    bool keep = pool->idle_n < SLOT_POOL_MAX;
+    if (keep) {
+        slot->next = pool->idle;
+        pool->idle = slot;
+        pool->idle_n++;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return keep;
+}
+
 void slot_put(struct slot_pool *pool, struct slot *slot) {
     int pagemap = pool->arena->pagemap;
     bool clean = (pagemap >= 0 && restore_written(pagemap, slot)) || drop_written(slot);
-    if (!clean || !shrink(slot) || pool->idle_n >= SLOT_POOL_MAX) {
-        arena_put(pool->arena, slot);
-        return;
-    }
+    clean = clean && shrink(slot);
 #ifdef CAPSULE_DEBUG
-    check_reset(slot);
+    if (clean)
+        check_reset(slot);
 #endif
-    slot->next = pool->idle;
-    pool->idle = slot;
-    pool->idle_n++;
+    if (!clean || !push_idle(pool, slot))
+        arena_put(pool->arena, slot);
 }
 
 void slot_pool_trim(struct slot_pool *pool, const struct image *image) {
+    struct slot *given_up = NULL;
+    pthread_mutex_lock(&pool->lock);
     for (struct slot **at = &pool->idle; *at != NULL;) {
         struct slot *slot = *at;
         if (image != NULL && slot->image != image) {
@@ -243,6 +262,12 @@ void slot_pool_trim(struct slot_pool *pool, const struct image *image) {
         }
         *at = slot->next;
         pool->idle_n--;
+        slot->next = given_up;
+        given_up = slot;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    for (struct slot *slot = given_up, *next; slot != NULL; slot = next) {
+        next = slot->next;
         arena_put(pool->arena, slot);
     }
 }

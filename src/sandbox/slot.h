@@ -9,12 +9,14 @@
  * Invariant: a slot in a pool equals its image byte for byte, and its accessible size is the image's. A debug build checks that at every reset.
  * A slot never serves another image than the one it was mapped for.
  *
- * Slots come from an arena (one per engine, locked) and are kept in pools (one per worker, used by one thread at a time). */
+ * Slots come from an arena (one per engine) and are kept in pools (one per worker, so that they stay in a core's caches). Both are
+ * locked: a sandbox may end on another thread than it began on. */
 #ifndef SANDBOX_SLOT_H
 #define SANDBOX_SLOT_H
 
 #include "base/error.h"
 #include "sandbox/image.h"
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -36,12 +38,15 @@ struct slot {
     struct slot *next;
 };
 
-/* Slots that wait for reuse. Zero-initialise, set arena. */
+/* Slots that wait for reuse. */
 struct slot_pool {
+    pthread_mutex_t lock;
     struct slot_arena *arena;
     struct slot *idle;
     unsigned idle_n;
 };
+
+#define SLOT_POOL_INIT(of) ((struct slot_pool){.lock = PTHREAD_MUTEX_INITIALIZER, .arena = (of)})
 
 /* max_slots: how many may exist at once; each takes up to four of the kernel's maps (see vm.max_map_count). */
 int slot_arena_new(unsigned max_slots, struct slot_arena **ret, struct error *err);

@@ -75,7 +75,7 @@ static int set_up(void **state) {
     assert_int_equal(pwrite(fd, memory, n, 0), n);
     free(memory);
     check(image_open(fd, (struct image_info){.size = world.module.memory_size}, &world.image, &err), &err);
-    world.slots.arena = engine_slots(world.engine);
+    world.slots = SLOT_POOL_INIT(engine_slots(world.engine));
     return 0;
 }
 
@@ -90,8 +90,14 @@ static int tear_down(void **state) {
 
 /* ---- driving ---- */
 
+struct completions {
+    struct sandbox *sb;
+    int n;
+    uint64_t ops[500];
+};
+
 struct submission {
-    uint32_t op;
+    uint32_t op, cancelled;
     int n;
     int32_t answer;
     char body[64];
@@ -108,6 +114,18 @@ static int32_t on_submit(void *user, uint32_t op, const json_value *header, cons
     return s->answer;
 }
 
+static void on_cancel(void *user, uint32_t op) {
+    struct submission *s = user;
+    s->cancelled = op;
+}
+
+static void complete(struct sandbox *sb, uint64_t op, const char *body, size_t body_n) {
+    size_t n;
+    char *message = message_new("{}", 2, body, body_n, &n);
+    assert_non_null(message);
+    sandbox_complete(sb, (uint32_t)op, message, n);
+}
+
 static struct sandbox *open_sandbox(uint64_t fuel, uint64_t ram, struct submission *submission) {
     struct error err;
     struct sandbox *sb = NULL;
@@ -122,7 +140,7 @@ static struct sandbox *open_sandbox(uint64_t fuel, uint64_t ram, struct submissi
                                       .wasi = {.limits = wasi_limits_default()}};
     options.wasi.limits.output = 1 << 20;
     if (submission != NULL)
-        options.host = (struct sandbox_host){.submit = on_submit, .user = submission};
+        options.host = (struct sandbox_host){.submit = on_submit, .cancel = on_cancel, .user = submission};
     check(sandbox_open(&options, &sb, &err), &err);
     return sb;
 }
@@ -218,12 +236,117 @@ static void test_hostile_take(void **state) {
     assert_int_equal(op, s.op);
     assert_memory_equal(s.body, "body", 4);
     assert_int_equal(order(sb, TAKE, op, 0, 16), GUEST_E_PENDING);
-    assert_true(sandbox_complete(sb, s.op, "{}", 2, "abcd", 4));
+    complete(sb, s.op, "abcd", 4);
     assert_int_equal(order(sb, TAKE, op, 0, 4), 10); /* too small: its length, and it's still there */
     assert_int_equal(order(sb, TAKE, op, size - 5, 100), GUEST_E_BAD_MESSAGE);
     assert_int_equal(order(sb, TAKE, op, UINT32_MAX, UINT32_MAX), GUEST_E_BAD_MESSAGE);
     assert_int_equal(order(sb, TAKE, op, 64, 100), 10);
     assert_int_equal(order(sb, TAKE, op, 64, 100), GUEST_E_NO_SUCH_OP);
+    sandbox_close(sb);
+}
+
+static int64_t told(int64_t n, uint64_t first, uint64_t second) {
+    return n << 60 | (int64_t)first << 30 | (int64_t)second;
+}
+
+static void test_hostile_next(void **state) {
+    (void)state;
+    struct submission s = {0};
+    uint64_t size = world.image->info.size;
+    struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, &s);
+    uint64_t op = (uint64_t)order(sb, SUBMIT_TEXT, 0, 0, 0);
+    complete(sb, op, NULL, 0);
+    assert_int_equal(order(sb, NEXT, 64, 0, 0), GUEST_E_BAD_MESSAGE);
+    assert_int_equal(order(sb, NEXT, size - 4, 2, 0), GUEST_E_BAD_MESSAGE);
+    assert_int_equal(order(sb, NEXT, UINT32_MAX, 1, 0), GUEST_E_BAD_MESSAGE);
+    assert_int_equal(order(sb, NEXT, 0, UINT32_MAX, 0), GUEST_E_BAD_MESSAGE);
+    assert_int_equal(order(sb, NEXT, size - 4, 1, 0), 1);
+    assert_int_equal(order(sb, NEXT, size - 4, 1, 0), GUEST_E_TIMEOUT); /* told once */
+    assert_int_equal(order(sb, TAKE, op, 64, 100), 6);
+    sandbox_close(sb);
+}
+
+static void test_next_tells_in_the_order_of_completion(void **state) {
+    (void)state;
+    struct submission s = {0};
+    uint64_t ops[100];
+    struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, &s);
+    for (int i = 0; i < 100; i++)
+        ops[i] = (uint64_t)order(sb, SUBMIT_TEXT, 0, 0, 0);
+    const int done[] = {70, 3, 41, 5, 99};
+    for (int i = 0; i < 5; i++)
+        complete(sb, ops[done[i]], NULL, 0);
+    complete(sb, ops[3], "again", 5); /* ignored */
+    assert_int_equal(order(sb, TAKE, ops[3], 64, 100), 6);
+    assert_int_equal(order(sb, NEXT_TWO, 0, 0, 0), told(2, ops[70], ops[41])); /* what was taken isn't told */
+    assert_int_equal(order(sb, NEXT_TWO, 0, 0, 0), told(2, ops[5], ops[99]));
+    assert_int_equal(order(sb, NEXT_TWO, 0, 0, 0), GUEST_E_TIMEOUT);
+    sandbox_close(sb);
+}
+
+static void test_next_parks_until_something_is_done(void **state) {
+    (void)state;
+    struct submission s = {0};
+    struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, &s);
+    uint64_t first = (uint64_t)order(sb, SUBMIT_TEXT, 0, 0, 0), second = (uint64_t)order(sb, SUBMIT_TEXT, 0, 0, 0);
+    begin(sb, NEXT_TWO, UINT64_MAX, 0, 0);
+    assert_int_equal(finish(sb), SANDBOX_PARKED);
+    assert_false(sandbox_ready(sb, clock_monotonic_ns()));
+    complete(sb, second, NULL, 0);
+    complete(sb, first, NULL, 0);
+    assert_true(sandbox_ready(sb, clock_monotonic_ns()));
+    assert_int_equal(finish(sb), SANDBOX_ENDED);
+    assert_int_equal(result(sb), told(2, second, first));
+    begin(sb, NEXT_TWO, 1000000, 0, 0);
+    while (finish(sb) != SANDBOX_ENDED)
+        continue;
+    assert_int_equal(result(sb), GUEST_E_TIMEOUT);
+    sandbox_close(sb);
+}
+
+static void test_cancel(void **state) {
+    (void)state;
+    struct submission s = {0};
+    struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, &s);
+    assert_int_equal(order(sb, CANCEL, 0, 0, 0), GUEST_E_NO_SUCH_OP);
+    assert_int_equal(order(sb, CANCEL, UINT32_MAX, 0, 0), GUEST_E_NO_SUCH_OP);
+    uint64_t op = (uint64_t)order(sb, SUBMIT_TEXT, 0, 0, 0);
+    assert_int_equal(order(sb, CANCEL, op, 0, 0), 0);
+    assert_int_equal(s.cancelled, op);
+    s.cancelled = 0;
+    complete(sb, op, NULL, 0);
+    assert_int_equal(order(sb, CANCEL, op, 0, 0), 0); /* too late, which is no error */
+    assert_int_equal(s.cancelled, 0);
+    assert_int_equal(order(sb, TAKE, op, 64, 100), 6);
+    assert_int_equal(order(sb, CANCEL, op, 0, 0), GUEST_E_NO_SUCH_OP);
+    sandbox_close(sb);
+}
+
+static void *complete_all(void *user) {
+    struct completions *c = user;
+    for (int i = 0; i < c->n; i++)
+        complete(c->sb, c->ops[i], "body", 4);
+    return NULL;
+}
+
+/* The host completes on another thread while the guest opens, waits and takes. */
+static void test_completion_from_another_thread(void **state) {
+    (void)state;
+    struct submission s = {0};
+    struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, &s);
+    struct completions c = {.sb = sb, .n = 500};
+    for (int i = 0; i < c.n; i++)
+        c.ops[i] = (uint64_t)order(sb, SUBMIT_TEXT, 0, 0, 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, complete_all, &c), 0);
+    for (int i = 0; i < c.n; i++) {
+        (void)order(sb, SUBMIT_TEXT, 0, 0, 0); /* the table grows meanwhile */
+        begin(sb, WAIT_ONE, c.ops[i], UINT64_MAX, 0);
+        while (finish(sb) != SANDBOX_ENDED)
+            continue;
+        assert_int_equal(order(sb, TAKE, c.ops[i], 64, 100), 10);
+    }
+    pthread_join(thread, NULL);
     sandbox_close(sb);
 }
 
@@ -251,7 +374,7 @@ static void test_open_operations_have_a_limit(void **state) {
     for (int i = 0; i < GUEST_OPS_MAX; i++)
         assert_true(order(sb, SUBMIT_TEXT, 0, 0, 0) > 0);
     assert_int_equal(order(sb, SUBMIT_TEXT, 0, 0, 0), GUEST_E_TOO_MANY);
-    sandbox_complete(sb, s.op, "{}", 2, NULL, 0);
+    complete(sb, s.op, NULL, 0);
     assert_int_equal(order(sb, TAKE, s.op, 64, 100), 6);
     assert_true(order(sb, SUBMIT_TEXT, 0, 0, 0) > 0);
     sandbox_close(sb);
@@ -267,7 +390,7 @@ static void test_wait_parks_until_complete(void **state) {
     assert_int_equal(sandbox_wake_time(sb), UINT64_MAX);
     assert_false(sandbox_ready(sb, clock_monotonic_ns()));
     assert_int_equal(sandbox_poll(sb), SANDBOX_PARKED);
-    sandbox_complete(sb, (uint32_t)op, "{}", 2, NULL, 0);
+    complete(sb, op, NULL, 0);
     assert_true(sandbox_ready(sb, clock_monotonic_ns()));
     assert_int_equal(finish(sb), SANDBOX_ENDED);
     assert_int_equal(result(sb), 0);
@@ -463,7 +586,7 @@ static void test_sandboxes_have_a_limit(void **state) {
     struct slot_arena *arena = NULL;
     struct error err;
     check(slot_arena_new(2, &arena, &err), &err);
-    struct slot_pool pool = {.arena = arena};
+    struct slot_pool pool = SLOT_POOL_INIT(arena);
     struct slot *a = NULL, *b = NULL, *c = NULL;
     check(slot_take(&pool, world.image, PLENTY_RAM, &a, &err), &err);
     check(slot_take(&pool, world.image, PLENTY_RAM, &b, &err), &err);
@@ -479,7 +602,7 @@ static void test_sandboxes_have_a_limit(void **state) {
 
 static void *many_sandboxes(void *unused) {
     (void)unused;
-    struct slot_pool slots = {.arena = engine_slots(world.engine)};
+    struct slot_pool slots = SLOT_POOL_INIT(engine_slots(world.engine));
     struct sandbox_options options = {.engine = world.engine,
                                       .module = &world.module,
                                       .image = world.image,
@@ -555,6 +678,11 @@ int main(void) {
         cmocka_unit_test(test_hostile_submit),
         cmocka_unit_test(test_hostile_wait),
         cmocka_unit_test(test_hostile_take),
+        cmocka_unit_test(test_hostile_next),
+        cmocka_unit_test(test_next_tells_in_the_order_of_completion),
+        cmocka_unit_test(test_next_parks_until_something_is_done),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_completion_from_another_thread),
         cmocka_unit_test(test_operations_are_forbidden_without_a_host),
         cmocka_unit_test(test_refused_operation_leaves_nothing),
         cmocka_unit_test(test_open_operations_have_a_limit),

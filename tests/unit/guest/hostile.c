@@ -6,6 +6,8 @@
 
 IMPORT("capsule", "op_submit") int32_t op_submit(uint32_t address, uint32_t n);
 IMPORT("capsule", "op_wait") int32_t op_wait(uint32_t address, uint32_t n, int64_t timeout_ns);
+IMPORT("capsule", "op_next") int32_t op_next(uint32_t address, uint32_t capacity, int64_t timeout_ns);
+IMPORT("capsule", "op_cancel") int32_t op_cancel(uint32_t op);
 IMPORT("capsule", "op_take") int32_t op_take(uint32_t op, uint32_t address, uint32_t capacity);
 IMPORT("capsule", "fuel_left") int64_t fuel_left(void);
 IMPORT("wasi_snapshot_preview1", "sched_yield") int32_t sched_yield(void);
@@ -77,6 +79,13 @@ static int64_t wait_one(uint64_t op, uint64_t timeout) {
     return op_wait((uint32_t)(uintptr_t)ops, 1, (int64_t)timeout);
 }
 
+static int64_t next_two(uint64_t timeout) {
+    static uint32_t ids[2];
+    ids[0] = ids[1] = 0;
+    int64_t n = op_next((uint32_t)(uintptr_t)ids, 2, (int64_t)timeout);
+    return n < 0 ? n : n << 60 | (int64_t)ids[0] << 30 | ids[1];
+}
+
 static int64_t obey(const struct order *o) {
     switch (o->what) {
     case SUBMIT:
@@ -115,6 +124,12 @@ static int64_t obey(const struct order *o) {
         return submit_text();
     case WAIT_ONE:
         return wait_one(o->a, o->b);
+    case NEXT:
+        return op_next((uint32_t)o->a, (uint32_t)o->b, (int64_t)o->c);
+    case NEXT_TWO:
+        return next_two(o->a);
+    case CANCEL:
+        return op_cancel((uint32_t)o->a);
     }
     return -1;
 }

@@ -21,6 +21,9 @@ enum {
     SUBMIT_TEXT,
     WAIT_ONE,
     FUEL_LEFT,
+    NEXT,
+    NEXT_TWO, /* a: timeout; replies count << 60 | first id << 30 | second id, or the error */
+    CANCEL,
     REPLY_RAW, /* a: address, b: size of the reply */
 };
 
