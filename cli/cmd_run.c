@@ -11,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RUN_ARGS_FILE, RUN_ENV, RUN_JSON, RUN_MOUNT, RUN_NO_CACHE, RUN_TASK, RUN_TIMEOUT, RUN_VERBOSE };
+enum { RUN_ARGS_FILE, RUN_ENV, RUN_JOBS, RUN_JSON, RUN_MOUNT, RUN_NO_CACHE, RUN_TASK, RUN_TIMEOUT, RUN_VERBOSE };
+enum { JOBS_MAX = 256 }; /* capsule_runtime_options.jobs */
 
 static const struct option options[] = {
     [RUN_ARGS_FILE] = {"args-file", "FILE",
@@ -22,6 +23,7 @@ static const struct option options[] = {
                  "give every task this variable; without a value, that of the\n"
                  "environment or .env; may be repeated",
                  0},
+    [RUN_JOBS] = {"jobs", "N", "run tasks on N threads, 1 to 256, instead of one per core", 0},
     [RUN_JSON] = {"json", NULL,
                   "print the result envelope, and nothing else, on standard output;\n"
                   "what tasks print goes to standard error",
@@ -54,6 +56,7 @@ static const char details[] =
 struct request {
     const char *file, *task, *args_file;
     uint64_t timeout;
+    unsigned jobs; /* 0: not given */
     bool json, verbose, no_cache;
     capsule_mount *mounts;
     capsule_variable *variables;
@@ -133,6 +136,18 @@ static int set_timeout(struct request *q, const char *value, struct error *err) 
     return 0;
 }
 
+static int set_jobs(struct request *q, const char *value, struct error *err) {
+    char *end = NULL;
+    const unsigned long jobs = strspn(value, "0123456789") > 0 ? strtoul(value, &end, 10) : 0;
+    if (jobs == 0 || jobs > JOBS_MAX || *end != '\0') {
+        error_set(err, ERROR_INVALID, "option --jobs must be a number from 1 to %d", JOBS_MAX);
+        error_hint(err, "leave it out to use every core");
+        return ERROR_INVALID;
+    }
+    q->jobs = (unsigned)jobs;
+    return 0;
+}
+
 static int set_option(struct request *q, int option, const char *value, struct error *err) {
     switch (option) {
     case RUN_ARGS_FILE:
@@ -140,6 +155,8 @@ static int set_option(struct request *q, int option, const char *value, struct e
         return 0;
     case RUN_ENV:
         return add_variable(q, value, err);
+    case RUN_JOBS:
+        return set_jobs(q, value, err);
     case RUN_MOUNT:
         return add_mount(q, value, err);
     case RUN_TIMEOUT:
@@ -226,7 +243,8 @@ static void free_run(capsule_run **run) {
 static int execute(const struct request *q, const struct run_arguments *arguments, struct report *report) {
     capsule_error error = {0};
     CLEANUP(close_runtime) capsule_runtime *runtime = NULL;
-    const capsule_runtime_options runtime_options = {.on_progress = show_progress, .user = report};
+    const capsule_runtime_options runtime_options = {
+        .jobs = q->jobs, .on_progress = show_progress, .user = report};
     if (capsule_open(&runtime_options, &runtime, &error) != CAPSULE_OK)
         return report_failure(report, &error);
 

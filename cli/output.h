@@ -3,7 +3,8 @@
  *
  * Standard output that can't be written is never silent: the first failure is kept and decides the exit code. A
  * reader that went away (EPIPE) is no error: the program stops and ends as SIGPIPE would have ended it. Thread
- * rule: one thread at a time; the event callback of a run counts as the thread that waits for it. */
+ * rule: one call at a time, on any thread; a run's events come one by one while the thread that waits for it prints
+ * nothing. */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 

@@ -55,31 +55,66 @@ static void append_error(struct buffer *b, const capsule_event *event) {
     append_beginning(b, event->error_message != NULL ? event->error_message : "");
 }
 
-/* "+1.2 ms  #2 greet  completed  0.9 ms  fuel 478771  ram 16.3 MB". */
-static void print_lifecycle(const struct report *report, const capsule_event *event) {
+/* "      1.2 ms  #2 greet  " */
+static void append_subject(struct buffer *b, const struct report *report, const capsule_event *event) {
     const int fd = STDERR_FILENO;
     char text[32];
     const uint64_t since = event->time > report->began ? event->time - report->began : 0;
-    CLEANUP(buffer_done) struct buffer b = BUFFER_INIT(OUTPUT_LINE_MAX);
-    buffer_printf(&b, "%s%12s%s  #%" PRIu32 " ", style(fd, STYLE_DIM), format_duration(text, sizeof text, since),
+    buffer_printf(b, "%s%12s%s  #%" PRIu32 " ", style(fd, STYLE_DIM), format_duration(text, sizeof text, since),
                   style(fd, STYLE_PLAIN), event->task_id);
-    output_escape(&b, event->task_name, true);
-    if (event->kind == CAPSULE_EVENT_RETRY) {
-        buffer_printf(&b, "  %sretry%s  attempt %" PRIu32 " failed, next in %s", style(fd, STYLE_YELLOW),
-                      style(fd, STYLE_PLAIN), event->attempt, format_duration(text, sizeof text, event->delay));
-    } else {
-        buffer_printf(&b, "  %s%s%s", style(fd, style_of(event->state)), capsule_state_name(event->state),
+    output_escape(b, event->task_name, true);
+    buffer_puts(b, "  ");
+}
+
+/* "retry  attempt 1 failed, next in 98.7 ms" */
+static void append_retry(struct buffer *b, const capsule_event *event) {
+    char text[32];
+    buffer_printf(b, "%sretry%s  attempt %" PRIu32 " failed, next in %s", style(STDERR_FILENO, STYLE_YELLOW),
+                  style(STDERR_FILENO, STYLE_PLAIN), event->attempt,
+                  format_duration(text, sizeof text, event->delay));
+}
+
+/* "completed  attempt 1  0.9 ms  fuel 478771  ram 16.3 MB" */
+static void append_state(struct buffer *b, const capsule_event *event) {
+    buffer_printf(b, "%s%s%s", style(STDERR_FILENO, style_of(event->state)), capsule_state_name(event->state),
+                  style(STDERR_FILENO, STYLE_PLAIN));
+    if (event->state == CAPSULE_CREATED && event->parent_id != 0)
+        buffer_printf(b, "  by #%" PRIu32, event->parent_id);
+    if (event->state != CAPSULE_CREATED)
+        buffer_printf(b, "  attempt %" PRIu32, event->attempt);
+    if (has_ended(event->state))
+        append_cost(b, event);
+}
+
+/* "GET https://api.example.com/v1?key=***  200  31.4 ms  1.5 kB" */
+static void append_request(struct buffer *b, const capsule_event *event) {
+    const int fd = STDERR_FILENO;
+    char duration[32], bytes[32];
+    append_beginning(b, event->method);
+    buffer_putc(b, ' ');
+    append_beginning(b, event->url);
+    if (event->status == 0)
+        buffer_printf(b, "  %sno response%s", style(fd, STYLE_RED), style(fd, STYLE_PLAIN));
+    else
+        buffer_printf(b, "  %s%d%s", style(fd, event->status < 400 ? STYLE_GREEN : STYLE_RED), event->status,
                       style(fd, STYLE_PLAIN));
-        if (event->state == CAPSULE_CREATED && event->parent_id != 0)
-            buffer_printf(&b, "  by #%" PRIu32, event->parent_id);
-        if (event->state != CAPSULE_CREATED)
-            buffer_printf(&b, "  attempt %" PRIu32, event->attempt);
-        if (has_ended(event->state))
-            append_cost(&b, event);
-    }
-    append_error(&b, event);
+    buffer_printf(b, "  %s  %s", format_duration(duration, sizeof duration, event->request_duration),
+                  format_bytes(bytes, sizeof bytes, event->response_bytes));
+}
+
+static void print_lifecycle(const struct report *report, const capsule_event *event) {
+    CLEANUP(buffer_done) struct buffer b = BUFFER_INIT(OUTPUT_LINE_MAX);
+    append_subject(&b, report, event);
+    if (event->kind == CAPSULE_EVENT_REQUEST)
+        append_request(&b, event);
+    else if (event->kind == CAPSULE_EVENT_RETRY)
+        append_retry(&b, event);
+    else
+        append_state(&b, event);
+    if (event->kind != CAPSULE_EVENT_REQUEST)
+        append_error(&b, event);
     buffer_putc(&b, '\n');
-    output_write(fd, buffer_text(&b), b.size);
+    output_write(STDERR_FILENO, buffer_text(&b), b.size);
 }
 
 static void note_interrupted(struct report *report, const capsule_event *event) {
@@ -105,8 +140,11 @@ void report_event(void *user, const capsule_event *event) {
         report->began = event->time;
     if (report->verbose)
         print_lifecycle(report, event);
-    if (event->kind == CAPSULE_EVENT_STATE && interrupt_happened() &&
-        (event->state == CAPSULE_CANCELLED || event->state == CAPSULE_INTERRUPTED))
+    if (event->kind != CAPSULE_EVENT_STATE)
+        return;
+    if (has_ended(event->state))
+        report->ended[event->state]++;
+    if (interrupt_happened() && (event->state == CAPSULE_CANCELLED || event->state == CAPSULE_INTERRUPTED))
         note_interrupted(report, event);
 }
 
@@ -158,10 +196,14 @@ static void print_traceback(const char *traceback) {
 
 static void print_task_error(capsule_run *run) {
     const char *type = capsule_run_error_type(run), *message = capsule_run_error_message(run);
+    const char *class_name = capsule_run_error_class(run), *traceback = capsule_run_error_traceback(run);
     CLEANUP(buffer_done) struct buffer b = BUFFER_INIT(OUTPUT_TEXT_MAX);
-    const char *traceback = capsule_run_error_traceback(run);
     print_traceback(traceback);
     buffer_printf(&b, "%s: ", type != NULL ? type : "unknown");
+    if (class_name != NULL) {
+        append_beginning(&b, class_name);
+        buffer_puts(&b, message != NULL && message[0] != '\0' ? ": " : "");
+    }
     /* A traceback ends with the whole message. */
     if (traceback != NULL && message != NULL && strlen(message) > REPORT_MESSAGE_MAX)
         append_beginning(&b, message);
@@ -194,7 +236,28 @@ static void print_interrupted(const struct report *report, capsule_run *run) {
     output_write(STDERR_FILENO, buffer_text(&b), b.size);
 }
 
+/* "1000 tasks: 998 completed, 2 failed", where there are so many lines that nobody counts them. */
+static void print_counts(const struct report *report) {
+    CLEANUP(buffer_done) struct buffer b = BUFFER_INIT(OUTPUT_LINE_MAX);
+    uint64_t all = 0;
+    for (capsule_state state = CAPSULE_COMPLETED; state <= CAPSULE_INTERRUPTED; state++)
+        all += report->ended[state];
+    if (all < 2)
+        return;
+    buffer_printf(&b, "%" PRIu64 " tasks:", all);
+    for (capsule_state state = CAPSULE_COMPLETED; state <= CAPSULE_INTERRUPTED; state++) {
+        const bool first = buffer_text(&b)[b.size - 1] == ':';
+        if (report->ended[state] > 0)
+            buffer_printf(&b, "%s %" PRIu64 " %s", first ? "" : ",", report->ended[state],
+                          capsule_state_name(state));
+    }
+    buffer_putc(&b, '\n');
+    output_write(STDERR_FILENO, buffer_text(&b), b.size);
+}
+
 int report_outcome(struct report *report, capsule_run *run, capsule_state state) {
+    if (report->verbose)
+        print_counts(report);
     if (report->json) {
         const char *envelope = capsule_run_envelope(run);
         if (envelope == NULL) {

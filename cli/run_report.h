@@ -1,6 +1,7 @@
 /* What `capsule run` shows of a run: output of the tasks as it is written, lifecycle lines, the outcome.
  *
- * Thread rule: report_event is called by the run's thread; everything else before or after capsule_run_wait. */
+ * Thread rule: report_event is called by one thread of the run's at a time, everything else before or after capsule_run_wait by the thread that
+ * waits. The run orders these calls, so nothing here locks. */
 #ifndef CLI_RUN_REPORT_H
 #define CLI_RUN_REPORT_H
 
@@ -19,9 +20,10 @@ struct interrupted_task {
 
 struct report {
     bool json, verbose;
-    const char *file; /* as given; NULL: the manifest's entrypoint */
-    capsule_run *run; /* to cancel when nobody reads the output any more */
-    uint64_t began;   /* time of the first event */
+    const char *file;                        /* as given; NULL: the manifest's entrypoint */
+    capsule_run *run;                        /* to cancel when nobody reads the output any more */
+    uint64_t began;                          /* time of the first event */
+    uint64_t ended[CAPSULE_INTERRUPTED + 1]; /* tasks, by the state that they ended in */
     /* Tasks that a signal ended; the first few by name. */
     struct interrupted_task interrupted[REPORT_INTERRUPTED_MAX];
     size_t interrupted_n;

@@ -214,6 +214,8 @@ CAPSULE_API const char *capsule_run_result(capsule_run *run);
 /* The error's type (timeout, task_error, …) and message; NULL when completed. */
 CAPSULE_API const char *capsule_run_error_type(capsule_run *run);
 CAPSULE_API const char *capsule_run_error_message(capsule_run *run);
+/* The name of the exception's class, as the program knows it; NULL if no exception was the reason. */
+CAPSULE_API const char *capsule_run_error_class(capsule_run *run);
 CAPSULE_API const char *capsule_run_error_traceback(capsule_run *run);
 /* The envelope {"success", "result", "error", "execution": {…}} as JSON. NULL when out of memory. */
 CAPSULE_API const char *capsule_run_envelope(capsule_run *run);

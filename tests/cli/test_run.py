@@ -126,6 +126,12 @@ def test_argument_that_is_not_utf8(capsule, program):
         (["--timeout", "5", "main.py"], "option --timeout: '5' isn't a duration", "30s"),
         (["--timeout", "-5s", "main.py"], "option --timeout: '-5s' isn't a duration", "30s"),
         (["--timeout=0s", "main.py"], "option --timeout must be more than 0", ""),
+        (["--jobs", "0", "main.py"], "option --jobs must be a number from 1 to 256", "every core"),
+        (["--jobs", "257", "main.py"], "option --jobs must be a number from 1 to 256", "every core"),
+        (["--jobs", "-1", "main.py"], "option --jobs must be a number from 1 to 256", "every core"),
+        (["--jobs", "2x", "main.py"], "option --jobs must be a number from 1 to 256", "every core"),
+        (["--jobs", "99999999999999999999", "main.py"], "option --jobs must be a number from 1 to 256", "every core"),
+        (["--jobs="], "option --jobs must be a number from 1 to 256", "every core"),
         (["--mount", ":x", "main.py"], "option --mount can't be read", "HOST:GUEST"),
         (["--mount", "a:b:c", "main.py"], "option --mount can't be read", "HOST:GUEST"),
         (["--env", "=x", "main.py"], "option --env needs a name", "NAME=VALUE"),
@@ -385,6 +391,38 @@ def test_verbose(capsule, program):
     assert re.match(r"#2 flaky  completed  attempt 2  .* ms  fuel \d+  ram [\d.]+ MB$", text[6])
     assert re.match(r"#1 main  completed  attempt 1  ", text[7])
     assert len(text) == 8
+    assert result.stderr.endswith("\n2 tasks: 2 completed\n")
+
+
+def test_verbose_counts_tasks_by_how_they_ended(capsule, program):
+    file = program(
+        """
+        @task(max_retries=0)
+        def child(n):
+            return 1 / n
+
+        @task
+        def main():
+            for n in range(-2, 3):
+                try: child(n)
+                except TaskError: pass
+        """
+    )
+    assert capsule("run", file, "--verbose").stderr.endswith("\n6 tasks: 5 completed, 1 failed\n")
+    assert "tasks:" not in capsule("run", program(ECHO), "--verbose").stderr
+
+
+@pytest.mark.parametrize("jobs", ["1", "2", "256"])
+def test_jobs(capsule, program, jobs):
+    assert capsule("run", program(ECHO), "x", "--jobs", jobs).stdout == '[["x"],{}]\n'
+
+
+def test_error_line_names_the_class(capsule, program):
+    file = program("class Odd(Exception): pass\n@task(max_retries=0)\ndef main(*a): raise Odd(*a)")
+    assert capsule("run", file, "why").stderr.endswith("\nerror: task_error: Odd: why\n")
+    assert capsule("run", file).stderr.endswith("\nerror: task_error: Odd\n")
+    killed = capsule("run", program("@task(max_retries=0, compute=1000)\ndef main(): pass"))
+    assert killed.stderr.startswith("error: out_of_fuel: the task used")
 
 
 def test_quiet_by_default(capsule, program):
