@@ -9,6 +9,7 @@ debian_packages=(
     binaryen                             # wasm-opt
     cmake ninja-build pkg-config
     libcmocka-dev libsodium-dev zlib1g-dev
+    libssl-dev                           # under libcurl, linked statically
     xz-utils python3 python3-venv
     clang-format-19                      # make lint
 )
@@ -62,6 +63,11 @@ debian_install() {
 debian_tool_versions() {
     dpkg-query -W -f '${Package}=${Version} ' clang-19 lld-19 llvm-19 libclang-rt-19-dev \
         libclang-rt-19-dev-wasm32 binaryen gcc
+}
+
+# The same for what libcurl is compiled against.
+debian_library_versions() {
+    dpkg-query -W -f '${Package}=${Version} ' libssl-dev zlib1g-dev gcc
 }
 
 # Debian 13's package lists, in folders of our own beside the system's. Sets debian13_options.

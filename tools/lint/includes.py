@@ -28,7 +28,7 @@ LIBRARIES = {
     "capsule_toml": (("capsule_toml.h",), 1, "app"),
     "yyjson": (("yyjson.h",), 1, "base"),
     "libsodium": (("sodium.h", "sodium/"), 1, None),
-    "curl": (("curl/",), 1, "net"),
+    "curl": (("curl/",), 2, "net"),
     "sqlite": (("sqlite3.h",), 1, "journal"),
     "nats": (("nats.h", "nats/"), 1, None),
 }
