@@ -1,38 +1,20 @@
-/* Measures the library from C: `measure fresh|threads|process|edit|nested|memory|timeout ARG…` prints samples as JSON numbers in an array.
- * bench/run calls it and makes the table. Times in milliseconds unless said otherwise. */
+/* Measures the library from C: `measure MODE ARG…` prints samples as JSON numbers in an array; the modes are at the end. bench/run calls it and
+ * makes the table. Times in milliseconds unless said otherwise. */
+#include "sample.h"
 #include <capsule.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
-
-static double now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
-static void fail(const char *what, const char *why) {
-    fprintf(stderr, "measure: %s: %s\n", what, why);
-    exit(1);
-}
-
-static int number(const char *text) {
-    char *end;
-    long value = strtol(text, &end, 10);
-    if (*end != '\0' || end == text || value < 1 || value > 1000000)
-        fail(text, "isn't a number from 1 to 1,000,000");
-    return (int)value;
-}
 
 static capsule_runtime *open_runtime(void) {
     capsule_error e;
@@ -58,12 +40,6 @@ static void run_once(capsule_app *app, const capsule_run_options *options, int e
     if (capsule_run_wait(run, &e) != expected)
         fail("capsule_run_wait", capsule_run_envelope(run));
     capsule_run_free(run);
-}
-
-static void print_samples(const double *samples, int n) {
-    for (int i = 0; i < n; i++)
-        printf("%s%.6f", i == 0 ? "[" : ", ", samples[i]);
-    puts("]");
 }
 
 /* ---- fresh sandboxes ---- */
@@ -178,18 +154,38 @@ static void measure_edit(char **arguments) {
 
 /* ---- nested calls, timeouts ---- */
 
+static double time_call(capsule_app *app, const char *arguments) {
+    capsule_run_options options = {.args_json = arguments};
+    double start = now_ms();
+    run_once(app, &options, CAPSULE_COMPLETED);
+    return now_ms() - start;
+}
+
 /* FILE N ARGS: a task of FILE that does all the work. */
 static void measure_call(char **arguments) {
     capsule_runtime *rt = open_runtime();
     capsule_app *app = open_app(rt, arguments[0]);
     int n = number(arguments[1]);
     double *samples = calloc((size_t)n, sizeof *samples);
-    capsule_run_options options = {.args_json = arguments[2]};
-    run_once(app, &options, CAPSULE_COMPLETED);
+    time_call(app, arguments[2]);
+    for (int i = 0; i < n; i++)
+        samples[i] = time_call(app, arguments[2]);
+    print_samples(samples, n);
+    free(samples);
+    capsule_app_close(app);
+    capsule_close(rt);
+}
+
+/* FILE N ARGS_A ARGS_B: how many times as long A takes as B, in pairs, so that a drifting machine doesn't matter. */
+static void measure_ratio(char **arguments) {
+    capsule_runtime *rt = open_runtime();
+    capsule_app *app = open_app(rt, arguments[0]);
+    int n = number(arguments[1]);
+    double *samples = calloc((size_t)n, sizeof *samples);
+    time_call(app, arguments[3]);
     for (int i = 0; i < n; i++) {
-        double start = now_ms();
-        run_once(app, &options, CAPSULE_COMPLETED);
-        samples[i] = now_ms() - start;
+        double a = time_call(app, arguments[2]);
+        samples[i] = a / time_call(app, arguments[3]);
     }
     print_samples(samples, n);
     free(samples);
@@ -216,18 +212,33 @@ static void measure_timeout(char **arguments) {
 
 /* ---- memory ---- */
 
-/* Private memory of this process, in kB. */
-static double private_kb(void) {
-    FILE *f = fopen("/proc/self/smaps_rollup", "re");
+/* The sum of some lines of a file in /proc, in kB. */
+static double proc_kb(const char *path, const char *const *names, size_t names_n) {
+    FILE *f = fopen(path, "re");
     char line[256];
-    double total = 0, value;
+    double total = 0;
     while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-        if (sscanf(line, "Private_Dirty: %lf", &value) == 1 || sscanf(line, "Private_Clean: %lf", &value) == 1)
-            total += value;
+        const char *colon = strchr(line, ':');
+        for (size_t i = 0; colon != NULL && i < names_n; i++)
+            if (strlen(names[i]) == (size_t)(colon - line) && strncmp(line, names[i], strlen(names[i])) == 0)
+                total += strtod(colon + 1, NULL);
     }
     if (f != NULL)
         fclose(f);
     return total;
+}
+
+/* Private memory of this process, in kB. */
+static double private_kb(void) {
+    static const char *const names[] = {"Private_Dirty", "Private_Clean"};
+    return proc_kb("/proc/self/smaps_rollup", names, 2);
+}
+
+/* What this process takes of the machine, in kB: its pages, each counted once however often it's mapped (resident set size counts
+ * a page of the image once for every sandbox that has read it), and the kernel's page tables for them. */
+static double whole_kb(void) {
+    static const char *const pages[] = {"Pss"}, *const tables[] = {"VmPTE"};
+    return proc_kb("/proc/self/smaps_rollup", pages, 1) + proc_kb("/proc/self/status", tables, 1);
 }
 
 struct depth_memory {
@@ -259,6 +270,38 @@ static void measure_memory(char **arguments) {
     capsule_close(rt);
 }
 
+struct peak {
+    atomic_bool over;
+    double kb;
+};
+
+static void *watch_memory(void *user) {
+    struct peak *peak = user;
+    while (!atomic_load(&peak->over)) {
+        double kb = whole_kb();
+        peak->kb = kb > peak->kb ? kb : peak->kb;
+        usleep(50 * 1000);
+    }
+    return NULL;
+}
+
+/* FILE ARGS: the most megabytes that the process had while it ran, looked at 20 times a second. */
+static void measure_peak(char **arguments) {
+    capsule_runtime *rt = open_runtime();
+    capsule_app *app = open_app(rt, arguments[0]);
+    struct peak peak = {0};
+    pthread_t watcher;
+    if (pthread_create(&watcher, NULL, watch_memory, &peak) != 0)
+        fail("pthread_create", "no thread");
+    time_call(app, arguments[1]);
+    atomic_store(&peak.over, true);
+    pthread_join(watcher, NULL);
+    double sample = peak.kb * 1024 / 1e6;
+    print_samples(&sample, 1);
+    capsule_app_close(app);
+    capsule_close(rt);
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
@@ -267,7 +310,7 @@ int main(int argc, char **argv) {
     } modes[] = {
         {"fresh", 2, measure_fresh},   {"threads", 2, measure_threads}, {"process", 2, measure_process},
         {"edit", 3, measure_edit},     {"call", 3, measure_call},       {"timeout", 3, measure_timeout},
-        {"memory", 2, measure_memory},
+        {"memory", 2, measure_memory}, {"ratio", 4, measure_ratio},     {"peak", 2, measure_peak},
     };
     for (size_t i = 0; argc > 1 && i < sizeof modes / sizeof modes[0]; i++) {
         if (strcmp(argv[1], modes[i].name) == 0 && argc >= 2 + modes[i].arguments) {
