@@ -12,10 +12,11 @@ from . import _guest_imports
 PRELOAD = (
     "abc", "array", "ast", "asyncio", "base64", "binascii", "bisect", "calendar", "cmath", "collections",
     "collections.abc", "concurrent.futures", "concurrent.futures.thread", "contextlib", "contextvars", "copy",
-    "csv", "dataclasses", "datetime", "decimal", "difflib", "email.message", "email.utils", "enum", "errno",
+    "csv", "dataclasses", "datetime", "decimal", "difflib", "email.message", "email.utils",
+    "encodings.idna", "enum", "errno",
     "fnmatch", "fractions", "functools", "gc", "glob", "graphlib", "gzip", "hashlib", "heapq", "hmac", "html",
     "html.parser", "http", "http.client", "importlib.metadata", "importlib.util", "inspect", "io",
-    "ipaddress", "itertools", "json", "keyword", "linecache", "locale", "logging", "math", "numbers",
+    "ipaddress", "itertools", "json", "keyword", "linecache", "locale", "logging", "math", "mimetypes", "numbers",
     "operator", "os", "pathlib", "pickle", "posixpath", "pprint", "queue", "random", "re", "reprlib",
     "secrets", "select", "selectors", "shlex", "shutil", "signal", "socket", "stat", "statistics", "string",
     "struct", "subprocess", "tempfile", "textwrap", "threading", "time", "token", "traceback", "types",
@@ -34,6 +35,7 @@ def boot() -> None:
     for name in PRELOAD:
         with contextlib.suppress(ImportError):  # a part that this interpreter was built without
             importlib.import_module(name)
-    from . import _guest
+    from . import _guest, _urllib, http  # noqa: F401  # http: programs that import it find it there
 
+    _urllib.install()
     _guest.boot()

@@ -1,0 +1,113 @@
+"""The test server and the false resolver as fixtures."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.server.server import Server
+
+_YEAR = datetime.timedelta(days=365)
+
+
+@pytest.fixture(scope="session")
+def _server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def server(_server: Server) -> Server:
+    """The server without TLS; what earlier tests sent is forgotten."""
+    _server.clear()
+    return _server
+
+
+@dataclass
+class Tls:
+    """Servers with TLS, each with a certificate of its own, and the bundle that trusts their authority.
+
+    Attributes:
+        good: for localhost and 127.0.0.1; offers HTTP/2.
+        old: the same without HTTP/2.
+        expired: its time is over.
+        other_name: for another name.
+        foreign: from an authority that nobody trusts.
+        bundle: the authority's certificate, for SSL_CERT_FILE.
+    """
+
+    good: Server
+    old: Server
+    expired: Server
+    other_name: Server
+    foreign: Server
+    bundle: Path
+
+    def servers(self) -> list[Server]:
+        return [self.good, self.old, self.expired, self.other_name, self.foreign]
+
+
+@pytest.fixture(scope="session")
+def _tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tls]:
+    authority, nobody = trustme.CA(), trustme.CA()
+    bundle = tmp_path_factory.mktemp("authority") / "bundle.pem"
+    authority.cert_pem.write_to_path(bundle)
+    past = datetime.datetime.now(datetime.timezone.utc) - _YEAR
+    names = ("localhost", "127.0.0.1", "secure.test")
+    tls = Tls(
+        _secure(authority.issue_cert(*names), "h2", "http/1.1"),
+        _secure(authority.issue_cert(*names)),
+        _secure(authority.issue_cert(*names, not_before=past - _YEAR, not_after=past)),
+        _secure(authority.issue_cert("elsewhere.test")),
+        _secure(nobody.issue_cert(*names)),
+        bundle,
+    )
+    yield tls
+    for one in tls.servers():
+        one.close()
+
+
+def _secure(certificate: trustme.LeafCert, *protocols: str) -> Server:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    return Server(context)
+
+
+@pytest.fixture
+def tls(_tls: Tls) -> Tls:
+    """Servers with TLS; what earlier tests sent is forgotten."""
+    for one in _tls.servers():
+        one.clear()
+    return _tls
+
+
+@pytest.fixture(scope="session")
+def _resolver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    library = tmp_path_factory.mktemp("resolver") / "resolver.so"
+    source = Path(__file__).parent / "resolver.c"
+    command = [os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, source, "-ldl"]
+    subprocess.run(command, check=True)
+    return library
+
+
+@pytest.fixture
+def names(_resolver: Path, tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """names("a.test 0 10.0.0.1", …) -> environment of a program that has these names and no others (resolver.c)."""
+
+    def environment(*rules: str) -> dict[str, str]:
+        file = tmp_path / "names.txt"
+        file.write_text("".join(f"{rule}\n" for rule in rules))
+        return {"LD_PRELOAD": str(_resolver), "TEST_RESOLVER": str(file)}
+
+    return environment
