@@ -12,10 +12,12 @@
 
 IMPORT(op_submit) extern int32_t op_submit(const uint8_t *message, uint32_t n);
 IMPORT(op_wait) extern int32_t op_wait(const uint32_t *ops, uint32_t n, int64_t timeout_ns);
+IMPORT(op_next) extern int32_t op_next(uint32_t *ids, uint32_t capacity, int64_t timeout_ns);
+IMPORT(op_cancel) extern int32_t op_cancel(uint32_t op);
 IMPORT(op_take) extern int32_t op_take(uint32_t op, uint8_t *to, uint32_t capacity);
 IMPORT(fuel_left) extern int64_t fuel_left(void);
 
-enum { WAIT_FEW = 8, TAKE_FIRST = 4096 };
+enum { WAIT_FEW = 8, NEXT_MAX = 512, TAKE_FIRST = 4096 };
 
 static PyObject *refused(int32_t code) {
     switch (code) {
@@ -104,6 +106,39 @@ static PyObject *py_wait(PyObject *self, PyObject *const *args, Py_ssize_t nargs
     return index;
 }
 
+static PyObject *list_of(const uint32_t *ids, int32_t n) {
+    PyObject *list = PyList_New(n);
+    for (int32_t i = 0; list && i < n; i++) {
+        PyObject *id = PyLong_FromUnsignedLong(ids[i]);
+        if (!id)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, i, id);
+    }
+    return list;
+}
+
+static PyObject *py_next(PyObject *self, PyObject *arg) {
+    (void)self;
+    long long timeout_ns = PyLong_AsLongLong(arg);
+    if (timeout_ns == -1 && PyErr_Occurred())
+        return NULL;
+    uint32_t ids[NEXT_MAX];
+    int32_t n = op_next(ids, NEXT_MAX, timeout_ns);
+    return n < 0 && n != GUEST_E_TIMEOUT ? refused(n) : list_of(ids, n < 0 ? 0 : n);
+}
+
+static PyObject *py_cancel(PyObject *self, PyObject *arg) {
+    (void)self;
+    unsigned long op = PyLong_AsUnsignedLong(arg);
+    if (op == (unsigned long)-1 && PyErr_Occurred())
+        return NULL;
+    int32_t r = op_cancel((uint32_t)op);
+    if (r < 0)
+        return refused(r);
+    Py_RETURN_NONE;
+}
+
 static PyObject *py_fuel_left(PyObject *self, PyObject *unused) {
     (void)self, (void)unused;
     return PyLong_FromLongLong(fuel_left());
@@ -151,6 +186,9 @@ static PyMethodDef methods[] = {
      "submit(header, body) -> op\n\nStart a host operation."},
     {"wait", (PyCFunction)(void (*)(void))py_wait, METH_FASTCALL,
      "wait(ops, timeout_ns) -> index\n\nPark until one is done; -1: timeout."},
+    {"next", py_next, METH_O,
+     "next(timeout_ns) -> list\n\nPark until operations are done that it hasn't told of: some of them; none: timeout."},
+    {"cancel", py_cancel, METH_O, "cancel(op)\n\nAsk the host to end an operation soon."},
     {"fuel_left", py_fuel_left, METH_NOARGS, "fuel_left() -> int\n\nWhat this attempt may still use."},
     {"take", py_take, METH_O, "take(op) -> bytes\n\nFetch the reply and free the operation."},
     {NULL, NULL, 0, NULL},

@@ -2,8 +2,9 @@
 
 usage: fake_sandbox.py < request.json > answer.json
 request: {"project": folder, "entry": path, "path": [...], "calls": [{"task", "args", "kwargs", …}], "replies": [...]}
-answer:  {"load": reply, "calls": [{"header", "body"}], "submitted": [[header, body]], "output": text of stdout}
-A reply, in the order in which operations are submitted, is [header, body].
+answer:  {"load": reply, "calls": [{"header", "body"}], "submitted": [[header, body]], "cancelled": [op],
+          "output": text of stdout}
+A reply, in the order in which operations are submitted, is [header, body]; null: it isn't done until it's cancelled.
 """
 
 import io
@@ -30,18 +31,33 @@ class Host(types.ModuleType):
         super().__init__("_capsule")
         self.submitted = []
         self.done = {}
+        self.told = set()
+        self.cancelled = []
 
     def submit(self, header, body):
         self.submitted.append((json.loads(header), body.decode()))
-        header, body = request["replies"].pop(0)
         op = len(self.submitted)
-        self.done[op] = pack(header, json.dumps(body).encode())
+        reply = request["replies"].pop(0)
+        if reply is not None:
+            self.done[op] = pack(reply[0], json.dumps(reply[1]).encode())
         return op
 
     def wait(self, ops, timeout_ns):
-        return 0
+        return next((i for i, op in enumerate(ops) if op in self.done), -1)
+
+    def next(self, timeout_ns):
+        news = [op for op in self.done if op not in self.told]
+        assert news or timeout_ns >= 0, "the guest waits for ever"
+        self.told.update(news)
+        return news
+
+    def cancel(self, op):
+        self.cancelled.append(op)
+        if op not in self.done:
+            self.done[op] = pack({"ok": False, "error": {"type": "cancelled", "message": "cancelled"}}, None)
 
     def take(self, op):
+        self.told.discard(op)
         return self.done.pop(op)
 
     def fuel_left(self):
@@ -84,6 +100,7 @@ load = {"entry": request["entry"], "module": request.get("module", "main"), "pat
 answer = {"load": json.loads(_guest.load(json.dumps(load | {"cwd": request["project"]})))}
 answer["calls"] = [call(one) for one in request.get("calls", [])] if answer["load"]["ok"] else []
 answer["submitted"] = host.submitted
+answer["cancelled"] = host.cancelled
 printed.flush()
 answer["output"] = printed.buffer.getvalue().decode()
 answer_to.write(json.dumps(answer))

@@ -11,10 +11,12 @@
 
 from ._context import Context, context
 from ._errors import NonRetryable, TaskError
+from ._handle import Handle
+from ._results import Results
 from ._task import Task, task
 
-for _public in (Context, NonRetryable, Task, TaskError, context, task):
+for _public in (Context, Handle, NonRetryable, Results, Task, TaskError, context, task):
     _public.__module__ = __name__  # tracebacks and help() show where users import it from
 del _public
 
-__all__ = ["Context", "NonRetryable", "Task", "TaskError", "context", "task"]
+__all__ = ["Context", "Handle", "NonRetryable", "Results", "Task", "TaskError", "context", "task"]

@@ -170,6 +170,8 @@ class _Walk:
             return self.items(value, depth)
         if isinstance(value, (set, frozenset)):
             return self.set_of(value, depth)
+        if isinstance(value, _results_class()):
+            return self.items(value.result(), depth)
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             fields = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
             return self.mapping(fields, depth)
@@ -210,6 +212,12 @@ class _Walk:
                 if isinstance(plain, dict) and dataclasses.is_dataclass(value):
                     raise CodecError("a set of dataclass objects can't be rebuilt by the receiver; send a list")
         return self.tag("$set", out)
+
+
+def _results_class() -> type[Any]:
+    from ._results import Results  # it needs this module
+
+    return Results
 
 
 def _an(name: str) -> str:

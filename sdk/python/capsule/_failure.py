@@ -18,6 +18,9 @@ TRACEBACK_TEXT_MAX = 256 * 1024
 
 NO_MEMORY = "the task needs more memory than its ram option allows"
 
+_OWN_TYPES = frozenset({"policy"})
+"""What an exception's `_capsule_type` may make of the failure that it causes: capsule.http sets it."""
+
 _LIBRARY = os.path.dirname(traceback.__file__)
 _OURS = os.path.dirname(__file__) + "/"
 _DRIVERS = _LIBRARY + "/asyncio/"
@@ -30,13 +33,25 @@ def plain(kind: str, message: str) -> dict[str, Any]:
 
 def of_task(e: BaseException) -> dict[str, Any]:
     """The error for an exception that left a task."""
+    own_type = _own_type(e)
     if isinstance(e, MemoryError):
         error: dict[str, Any] = {"type": "out_of_memory", "message": _text(e) or NO_MEMORY}
+    elif own_type is not None:
+        error = {"type": own_type, "message": _text(e)}
     else:
         error = {"type": "task_error", "class": _class_name(e), "message": _text(e)}
     error["traceback"] = _traceback(e)
-    error["retry"] = not isinstance(e, NonRetryable) and not (isinstance(e, TaskError) and not e._retry)
+    final = isinstance(e, NonRetryable) or (isinstance(e, TaskError) and not e._retry)
+    error["retry"] = not final and own_type is None
     return error
+
+
+def _own_type(e: BaseException) -> str | None:
+    try:
+        kind = getattr(e, "_capsule_type", None)
+        return kind if isinstance(kind, str) and kind in _OWN_TYPES else None
+    except BaseException:
+        return None
 
 
 def of_load(e: BaseException) -> dict[str, Any]:

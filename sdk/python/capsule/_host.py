@@ -1,4 +1,4 @@
-"""Where this process is: inside a Capsule sandbox or outside, and the host's three functions.
+"""Where this process is: inside a Capsule sandbox or outside, and the host's functions.
 
 `_capsule` is built into the guest's interpreter and exists nowhere else.
 """
@@ -33,6 +33,14 @@ class Host(Protocol):
 
     def wait(self, ops: Sequence[int], timeout_ns: int, /) -> int:
         """Park until one of `ops` is done and return its index; -1 after `timeout_ns` (negative: no limit)."""
+
+    def next(self, timeout_ns: int, /) -> list[int]:
+        """Park until operations are done that it hasn't told of yet, and return some of them, in the order in which
+        they were done; [] after `timeout_ns` (negative: no limit). Of one whose reply was taken it doesn't tell."""
+
+    def cancel(self, op: int, /) -> None:
+        """Ask the host to end an operation soon. It's still done once, by an error unless it was quicker, and its
+        reply has to be taken. LookupError if there's no such operation."""
 
     def fuel_left(self) -> int:
         """Fuel that this attempt may still use."""

@@ -10,12 +10,12 @@ import asyncio
 import errno
 import time
 from asyncio import base_events, events
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
-from ._host import host
-
-_host = host()
+from . import _operations
+from ._operations import reply_now as reply_now
 
 
 class Loop(base_events.BaseEventLoop):
@@ -24,42 +24,22 @@ class Loop(base_events.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._selector = self
-        self._ops: dict[int, asyncio.Future[bytes]] = {}
-
-    def reply_of(self, op: int) -> asyncio.Future[bytes]:
-        """Return a future of an operation's reply."""
-        future: asyncio.Future[bytes] = self.create_future()
-        self._ops[op] = future
-        return future
 
     def select(self, timeout: float | None) -> tuple[()]:
-        """Wait until an operation is done or the time (seconds) is over. What BaseEventLoop asks of a selector."""
-        if self._ops:
-            ops = tuple(self._ops)
-            i = _host.wait(ops, -1 if timeout is None else round(timeout * 1e9))
-            if i >= 0:
-                self._done(ops[i])
+        """Wait until operations are done or the time (seconds) is over. What BaseEventLoop asks of a selector."""
+        if _operations.expecting():
+            _operations.pump(-1 if timeout is None else round(timeout * 1e9))
         elif timeout is None:
             raise RuntimeError("every coroutine waits for another one: nothing can ever wake this event loop")
         elif timeout > 0:
             time.sleep(timeout)
         return ()
 
-    def _done(self, op: int) -> None:
-        future = self._ops.pop(op)
-        reply = _host.take(op)
-        if not future.cancelled():
-            future.set_result(reply)
-
     def _process_events(self, event_list: object) -> None:
         """Nothing: select() has resolved the futures."""
 
     def _write_to_self(self) -> None:
         """Nothing: there's no other thread that could wake this loop."""
-
-    def abandon(self) -> None:
-        """Forget operations that nobody waits for any more."""
-        self._ops.clear()
 
     async def create_connection(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise OSError: no sockets."""
@@ -85,11 +65,24 @@ class Loop(base_events.BaseEventLoop):
         """Raise OSError: no processes."""
         _no_processes()
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> NoReturn:  # type: ignore[override]
-        """Raise RuntimeError: no threads."""
-        from ._guest_imports import THREADS
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        """Run a function soon, on this loop: there are no threads. While it runs, nothing else does."""
+        if executor is not None and not isinstance(executor, ThreadPoolExecutor):
+            return super().run_in_executor(executor, func, *args)
+        future: asyncio.Future[Any] = self.create_future()
+        self.call_soon(_call_into, future, func, args)
+        return future
 
-        raise RuntimeError(THREADS)
+
+def _call_into(future: asyncio.Future[Any], func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    if future.cancelled():
+        return
+    try:
+        result = func(*args)
+    except BaseException as e:  # whoever awaits the future gets it, as from a thread
+        future.set_exception(e)
+    else:
+        future.set_result(result)
 
 
 def _no_sockets() -> NoReturn:
@@ -110,13 +103,27 @@ class Policy(events.BaseDefaultEventLoopPolicy):
     _loop_factory = Loop
 
 
+def future() -> asyncio.Future[Any] | None:
+    """Return a future of the running loop that pump() can resolve; None if there's no such loop."""
+    loop = events._get_running_loop()
+    return loop.create_future() if isinstance(loop, Loop) else None
+
+
 async def reply_of(op: int) -> bytes:
-    """Wait for an operation's reply; without blocking other coroutines if the running loop is ours."""
-    loop = asyncio.get_running_loop()
-    if isinstance(loop, Loop):
-        return await loop.reply_of(op)
-    _host.wait((op,), -1)
-    return _host.take(op)
+    """Wait for an operation's reply while other coroutines run.
+
+    Cancelling the coroutine that waits here cancels the operation. reply_now() is the same for code that isn't `async`.
+    """
+    waiter = future()
+    if waiter is None:  # driven by hand, without an event loop
+        return reply_now(op)
+    _operations.expect(op, waiter.set_result)
+    try:
+        await waiter
+    except BaseException:
+        _operations.discard(op)
+        raise
+    return _operations.take(op)
 
 
 _loop: Loop | None = None
@@ -143,4 +150,3 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
             loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         if loop._asyncgens:  # type: ignore[attr-defined]
             loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.abandon()

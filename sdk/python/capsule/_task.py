@@ -6,16 +6,20 @@ import difflib
 import functools
 import inspect
 import os
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence, Sized
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
+from ._errors import TaskError
+from ._handle import Handle, runtime
 from ._host import INSIDE
+from ._results import CONCURRENCY, Results
 
 if INSIDE:
     from . import _runtime
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 _OPTIONS = (
     "name",
@@ -34,7 +38,11 @@ class Task(Generic[P, R]):
     """A function that runs in a sandbox of its own when it is called from a task.
 
     Made by `@task`; called like the function that it wraps. Inside a sandbox a call of a `def` task blocks until the
-    result is there, a call of an `async def` task returns an awaitable. Outside, both are calls of the function itself.
+    result is there, a call of an `async def` task returns a coroutine, which starts the task when it's awaited.
+    Outside, both are calls of the function itself.
+
+    start() runs a task beside the code that starts it, map() one per item. Tasks end before the one that started them:
+    what still runs when its function returns is cancelled.
 
     Attributes:
         name: the identifier, as given or the function's name.
@@ -57,6 +65,7 @@ class Task(Generic[P, R]):
         code = getattr(inner, "__code__", None)
         self.file: str = code.co_filename if code else "?"
         self.line: int = code.co_firstlineno if code else 0
+        self._headers = (_runtime.header_of(name, False), _runtime.header_of(name, True)) if INSIDE else (b"", b"")
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the task. Inside a sandbox a failure raises TaskError."""
@@ -64,6 +73,117 @@ class Task(Generic[P, R]):
             result: R = _runtime.invoke(self, args, kwargs)
             return result
         return self.__wrapped__(*args, **kwargs)
+
+    @overload
+    def start(self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> Handle[T]: ...
+    @overload
+    def start(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]: ...
+    def start(self, *args: Any, **kwargs: Any) -> Handle[Any]:
+        """Start the task and return its handle at once.
+
+        Raises:
+            TaskError: the arguments can't cross (type "bad_input"). A failure of the task is raised by its handle.
+        """
+        return Handle(self, runtime.start(self, args, kwargs))
+
+    @overload
+    def map(
+        self: Task[..., Coroutine[Any, Any, T]],
+        iterable: Iterable[Any],
+        *,
+        concurrency: int | None = None,
+        return_exceptions: Literal[False] = False,
+    ) -> Results[T]: ...
+    @overload
+    def map(
+        self: Task[..., Coroutine[Any, Any, T]],
+        iterable: Iterable[Any],
+        *,
+        concurrency: int | None = None,
+        return_exceptions: bool,
+    ) -> Results[T | TaskError]: ...
+    @overload
+    def map(
+        self,
+        iterable: Iterable[Any],
+        *,
+        concurrency: int | None = None,
+        return_exceptions: Literal[False] = False,
+    ) -> Results[R]: ...
+    @overload
+    def map(
+        self, iterable: Iterable[Any], *, concurrency: int | None = None, return_exceptions: bool
+    ) -> Results[R | TaskError]: ...
+    def map(
+        self, iterable: Iterable[Any], *, concurrency: int | None = None, return_exceptions: bool = False
+    ) -> Results[Any]:
+        """Run one task per item, in parallel; the results are in the order of the items.
+
+        In a `def` task this blocks until all are done, if the iterable has a length, and otherwise when the results are
+        used. In a coroutine it returns at once: `await` the results, or iterate over them with `async for`.
+
+        Args:
+            iterable: what each task gets as its one argument; tuples aren't unpacked (see starmap).
+            concurrency: how many run at once at most; 2,048 by default. Further ones start as others end.
+            return_exceptions: put a failed task's TaskError in the place of its result instead of raising it.
+
+        Raises:
+            TaskError: a task failed; the others were cancelled and have ended.
+            ValueError: `concurrency` is less than 1.
+        """
+        return self._map(iterable, zip(iter(iterable)), concurrency, return_exceptions)
+
+    @overload
+    def starmap(
+        self: Task[..., Coroutine[Any, Any, T]],
+        iterable: Iterable[Iterable[Any]],
+        *,
+        concurrency: int | None = None,
+        return_exceptions: Literal[False] = False,
+    ) -> Results[T]: ...
+    @overload
+    def starmap(
+        self: Task[..., Coroutine[Any, Any, T]],
+        iterable: Iterable[Iterable[Any]],
+        *,
+        concurrency: int | None = None,
+        return_exceptions: bool,
+    ) -> Results[T | TaskError]: ...
+    @overload
+    def starmap(
+        self,
+        iterable: Iterable[Iterable[Any]],
+        *,
+        concurrency: int | None = None,
+        return_exceptions: Literal[False] = False,
+    ) -> Results[R]: ...
+    @overload
+    def starmap(
+        self, iterable: Iterable[Iterable[Any]], *, concurrency: int | None = None, return_exceptions: bool
+    ) -> Results[R | TaskError]: ...
+    def starmap(
+        self, iterable: Iterable[Iterable[Any]], *, concurrency: int | None = None, return_exceptions: bool = False
+    ) -> Results[Any]:
+        """Like map(), with each item as the list of a task's positional arguments."""
+        return self._map(iterable, map(tuple, iterable), concurrency, return_exceptions)
+
+    def _map(
+        self,
+        iterable: Iterable[Any],
+        calls: Iterator[tuple[Any, ...]],
+        concurrency: int | None,
+        return_exceptions: bool,
+    ) -> Results[Any]:
+        if concurrency is None:
+            concurrency = CONCURRENCY
+        elif concurrency < 1:
+            raise ValueError(f"concurrency is {concurrency}; at least one task has to run")
+        if not INSIDE and not self.is_async:
+            concurrency = 1
+        results: Results[Any] = Results(self, calls, concurrency, return_exceptions)
+        if isinstance(iterable, Sized) and not runtime.in_loop():
+            results.result()
+        return results
 
     def __repr__(self) -> str:
         return f"<task {self.name!r} at {self.file}:{self.line}>"
