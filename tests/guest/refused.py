@@ -46,8 +46,8 @@ USES = {
     "connect": "import asyncio.base_events as m; m.socket.create_connection(('127.0.0.1', 80))",
     "resolve": "import asyncio.base_events as m; m.socket.getaddrinfo('localhost', 80)",
     "asyncio connect": "import asyncio; asyncio.run(asyncio.open_connection('127.0.0.1', 80))",
-    "http.client": "import http.client; http.client.HTTPConnection('127.0.0.1').request('GET', '/')",
-    "urllib": "import urllib.request; urllib.request.urlopen('http://127.0.0.1/')",
+    "ftplib": "import ftplib; ftplib.FTP('127.0.0.1')",
+    "urllib": "import urllib.request; urllib.request.urlopen('ftp://127.0.0.1/x')",
 }
 
 
