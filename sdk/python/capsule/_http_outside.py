@@ -65,14 +65,21 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 class _AnyStatus(urllib.request.HTTPErrorProcessor):
     """Redirects go to their handler; every other status is a response."""
 
-    def __init__(self, follow: bool) -> None:
+    def __init__(self, follow: bool, untyped: bool) -> None:
         self.follow = follow
+        self.untyped = untyped
+
+    def http_request(self, req: urllib.request.Request) -> urllib.request.Request:
+        if self.untyped:  # urllib has called the body a form
+            req.unredirected_hdrs.pop("Content-type", None)
+        return req
 
     def http_response(self, request: Any, response: Any) -> Any:
         if self.follow and response.code in (301, 302, 303, 307, 308) and "location" in response.headers:
             return super().http_response(request, response)
         return response
 
+    https_request = http_request
     https_response = http_response
 
 
@@ -102,9 +109,8 @@ def _send(request: Request, body: bytes | Iterator[bytes]) -> Response:
         made = urllib.request.Request(request.url, body if with_body else None, method=request.method)
         for name, value in headers.items():
             made.add_unredirected_header(name, value)
-        if isinstance(body, bytes) and with_body and not made.has_header("Content-type"):
-            made.add_unredirected_header("Content-type", "application/octet-stream")
-        opener = urllib.request.build_opener(_Redirects(request.redirects), _AnyStatus(request.redirects))
+        untyped = not made.has_header("Content-type")
+        opener = urllib.request.build_opener(_Redirects(request.redirects), _AnyStatus(request.redirects, untyped))
         endless = request.timeout is None or math.isinf(request.timeout)
         got = opener.open(made) if endless else opener.open(made, timeout=request.timeout)
     except (OSError, http.client.HTTPException, ValueError) as e:
@@ -138,7 +144,9 @@ def _translated(e: BaseException, url: str) -> HttpError:
         (TimeoutError, "timeout", Timeout),
         (socket.gaierror, "dns", ConnectError),
         (http.client.InvalidURL, "url", InvalidRequest),
-        ((http.client.HTTPException, ConnectionResetError, BrokenPipeError), "protocol", ProtocolError),
+        ((http.client.IncompleteRead, ConnectionResetError, BrokenPipeError), "closed", ProtocolError),
+        (http.client.HTTPException, "protocol", ProtocolError),
+        (zlib.error, "protocol", ProtocolError),
         (OSError, "connect", ConnectError),
         (ValueError, "url", InvalidRequest),
     ):
@@ -162,6 +170,8 @@ class _SocketSource:
                 if self.unzip is not None and self.unzip.unconsumed_tail:
                     return self.unzip.decompress(self.unzip.unconsumed_tail, most)
                 part: bytes = self.got.read1(most)
+                if not part and self.got.length:
+                    raise http.client.IncompleteRead(b"", self.got.length)
                 if not part or self.unzip is None:
                     return part
                 if whole := self.unzip.decompress(part, most):

@@ -70,6 +70,8 @@ def build(
         raise TypeError("the method and the URL are strings")
     if timeout is not None and not timeout > 0:
         raise InvalidRequest("timeout: seconds, more than 0; None for no limit", kind="timeout", url=url)
+    if not _TOKEN.fullmatch(method):
+        raise InvalidRequest(f"{method!r:.100} isn't a method", kind="method", url=url)
     request = Request(method.upper(), url)
     request.timeout = timeout
     request.redirects = follow_redirects
@@ -103,14 +105,22 @@ def _set_default(request: Request, name: str, value: str) -> None:
         request.headers.append((name, value))
 
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
 def _header_value(name: object, value: object) -> str:
     if not isinstance(name, str):
         raise TypeError(f"the name of a header is a string, not a {type(name).__name__}")
+    if not _TOKEN.fullmatch(name):
+        raise InvalidRequest(f"{name!r:.100} isn't the name of a header", kind="header")
     if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-        return str(value)
-    raise TypeError(f"header {name!r}: its value is a string, not a {type(value).__name__}")
+        value = value.decode()
+    if not isinstance(value, (str, int, float)) or isinstance(value, bool):
+        raise TypeError(f"header {name!r}: its value is a string, not a {type(value).__name__}")
+    text = str(value)
+    if any(sign in text for sign in "\r\n\0"):
+        raise InvalidRequest(f"header {name!r}: its value has a line end or NUL in it", kind="header")
+    return text
 
 
 # --- the URL
