@@ -21,6 +21,8 @@ struct url {
 /* text: absolute, or relative to base (which may be NULL). ERROR_INVALID with a message for the user, which doesn't repeat userinfo or query. */
 int url_parse(const char *text, const struct url *base, struct url *ret, struct error *err);
 void url_done(struct url *u);
+/* "user:password", decoded and malloc'd, and takes it out of the URL; NULL: there was none. */
+int url_take_userinfo(struct url *u, char **ret, struct error *err);
 /* malloc'd, without userinfo and fragment. */
 char *url_text(const struct url *u);
 /* malloc'd; userinfo and values of the query as "***", without fragment. */
