@@ -127,7 +127,7 @@ def answers(base):
         [get(f"{base}/text", params={"hex": t.hex()}).json() for t in (b"[1]", "{\"a\": \"\u00e4\"}".encode("utf-16"))],
         error_of(get(f"{base}/text", params={"hex": b"{no".hex()}).json),
         [headers["x-ONE"], headers.get_list("Set-Cookie"), headers.get("none"), "X-one" in headers, len(headers)],
-        [name for name, _ in headers.pairs()],
+        [name.lower() for name, _ in headers.pairs()],
         [get(f"{base}/{one}").text()[:18] for one in ("gzip", "deflate", "chunked", "empty", "old")],
         error_of(get(f"{base}/status/404").raise_for_status),
         get(f"{base}/echo").raise_for_status().status_code,

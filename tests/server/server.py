@@ -158,13 +158,19 @@ class Connection:
     def _read_body(self, request: Request) -> None:
         if (request.header("transfer-encoding") or "").lower() == "chunked":
             parts = []
-            while size := int(self.file.readline().split(b";")[0], 16):
+            while size := self._read_size():
                 parts.append(self.file.read(size))
                 self.file.readline()
             self.file.readline()
             request.body = b"".join(parts)
         else:
             request.body = self.file.read(int(request.header("content-length") or 0))
+
+    def _read_size(self) -> int:
+        line = self.file.readline()
+        if not line:
+            raise ConnectionError("the client left in the middle of its body")
+        return int(line.split(b";")[0], 16)
 
     def write(self, data: bytes) -> None:
         self.client.sendall(data)

@@ -1,0 +1,95 @@
+"""capsule.http outside of a sandbox: `python main.py` sees what `capsule run main.py` sees (tests/cli/test_http.py)."""
+
+import asyncio
+import importlib.util
+import inspect
+from pathlib import Path
+
+import pytest
+
+from tests.server import expected
+from tests.server.server import Server
+
+PROGRAM = Path(__file__).resolve().parent.parent / "guest" / "http_api.py"
+
+
+@pytest.fixture(scope="module")
+def program():
+    spec = importlib.util.spec_from_file_location("http_api", PROGRAM)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def servers():
+    both = Server(), Server()
+    yield both
+    for one in both:
+        one.close()
+
+
+@pytest.mark.parametrize("part", expected.PARTS, ids=lambda part: part.__name__)
+def test_same_as_inside(program, servers, part):
+    base = servers[0].url
+    others = {"redirects": [servers[1].url], "failures": ["http://127.0.0.1:1/"]}
+    result = getattr(program, part.__name__)(base, *others.get(part.__name__, []))
+    if inspect.isawaitable(result):
+        result = asyncio.run(result)
+    if part.__name__ == "redirects":
+        result[0] = {str(code): value for code, value in result[0].items()}
+    assert result == part(base)
+
+
+def test_type_of_options():
+    """The keyword arguments are typed once, and `build` takes exactly these."""
+    from capsule._http_request import build
+    from capsule.http import Options
+
+    takes = [p.name for p in inspect.signature(build).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    assert set(takes) == set(Options.__annotations__)
+
+
+# --- names and URLs, which need no server
+
+
+@pytest.mark.parametrize(
+    ("url", "cleaned"),
+    [
+        ("http://\u00fc.example/", "http://xn--tda.example/"),
+        ("http://B\u00dcCHER.example:80/", "http://xn--bcher-kva.example:80/"),
+        ("http://fa\u00df.example/", "http://xn--fa-hia.example/"),  # IDNA 2003 would go to fass.example
+        ("http://\uff11\uff12\uff17.0.0.1/", "http://127.0.0.1/"),
+        ("http://a\u3002example/", "http://a.example/"),
+        ("http://[::1]:80/a b", "http://[::1]:80/a%20b"),
+        ("http://a/%zz|^`{}\"<>", "http://a/%zz|%5E%60%7B%7D%22%3C%3E"),
+        (" http://a/\u2028 ", "http://a/%E2%80%A8"),
+        ("http://a\\@b/", "http://a\\@b/"),
+        ("http://a/\r\nx", "http://a/\r\nx"),
+    ],
+)
+def test_urls_are_cleaned(url, cleaned):
+    from capsule._http_request import clean_url
+
+    assert clean_url(url)[0] == cleaned
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "x", "//a/", "http:/a", "http:a", "ftp://a/", "file:///etc/passwd", "javascript:1", "http://a\u2100b/"],
+)
+def test_urls_that_are_none(url):
+    from capsule._http_request import clean_url
+    from capsule.http import InvalidRequest
+
+    with pytest.raises(InvalidRequest) as e:
+        clean_url(url)
+    assert e.value.kind == "url"
+
+
+def test_errors_of_urls_hold_no_secret():
+    from capsule.http import InvalidRequest, get
+
+    with pytest.raises(InvalidRequest) as e:
+        get("htp://user:word@host/path?key=secret#more")
+    assert str(e.value) == "not an http or https URL: 'htp://host/path'"
