@@ -318,6 +318,6 @@ class Results(Sequence[R]):
         if not getattr(self, "_open", None):
             return
         if not self._used:
-            text = f"the results of a map of task {self._task.name!r} were never waited for; it was cancelled"
-            warnings.warn(text, RuntimeWarning, stacklevel=2, source=self)
+            text = f"a map of task {self._task.name!r} was cancelled: nobody waited for its results"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
         self._abandon()
