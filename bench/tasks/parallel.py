@@ -13,5 +13,5 @@ def count(n: int) -> int:
 
 @task(compute="HIGH")
 def main(tasks: int, together: bool) -> int:
-    work = [5_000_000] * tasks
+    work = [2_000_000] * tasks
     return sum(count.map(work) if together else [count(n) for n in work])

@@ -13,4 +13,4 @@ def sleeper(seconds: float) -> float:
 
 @task(compute="HIGH")
 def main(tasks: int) -> int:
-    return len(list(sleeper.map([1] * tasks, concurrency=tasks)))
+    return len(sleeper.map([1] * tasks, concurrency=tasks))

@@ -5,8 +5,10 @@ holds commands after "$ " and what they print on both streams; "…" stands for 
 order; every "## " section begins in an empty folder. Other languages: `sh` blocks hold what only the build runs.
 """
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -54,20 +56,25 @@ def shell(capsule_bin, capsule_env, tmp_path):
         "CAPSULE_GUESTS": capsule_env.get("CAPSULE_GUESTS", str(capsule_bin.parent / "lib/capsule")),
     }
     script = "exec 2>&1\n"
+    sessions = []
 
     def run(command, last_code):
-        done = subprocess.run(
+        process = subprocess.Popen(
             ["sh", "-c", f"{script}(exit {last_code})\n{command}"],
             cwd=folder,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
-            timeout=120,
+            start_new_session=True,
         )
-        return done.stdout, done.returncode
+        sessions.append(process.pid)
+        return process.communicate(timeout=120)[0], process.returncode
 
-    return folder, run
+    yield folder, run
+    for session in sessions:  # a server that was started with "&"
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(session, signal.SIGKILL)
 
 
 def pattern_of(expected):
@@ -129,7 +136,7 @@ def test_manifest_reference_is_what_the_program_takes(capsule, tmp_path):
     (block,) = [body for language, body in FENCE.findall(text) if language == "toml"]
     (tmp_path / "capsule.toml").write_text(block)
     (tmp_path / "main.py").write_text("from capsule import task\n@task(allowed_files=[])\ndef main(): return 'read'\n")
-    result = capsule("run", env={"API_KEY": "x"})
+    result = capsule("run", env={"API_KEY": "sk-12345"})
     assert (result.returncode, result.stdout) == (0, "read\n"), result.stderr
 
 

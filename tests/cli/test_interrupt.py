@@ -21,6 +21,23 @@ def main():
 """
 
 
+PARALLEL = """
+@task(compute="HIGH")
+def busy():
+    while True: pass
+
+@task
+def asleep():
+    time.sleep(600)
+
+@task
+def main():
+    handles = [busy.start() for _ in range(4)] + [asleep.start() for _ in range(26)]
+    print("ready")
+    for handle in handles: handle.result()
+"""
+
+
 def interrupt(process, number=signal.SIGINT):
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
@@ -43,6 +60,19 @@ def test_all_that_ran_are_named(capsule_start, program):
     assert err.startswith("interrupted: ")
     assert "#1 main after " in err
     assert "#2 child after " in err
+
+
+def test_many_in_parallel(capsule_start, program):
+    exit_code, out, err = interrupt(capsule_start("run", program(PARALLEL), "--verbose"))
+    assert (exit_code, out) == (130, "")
+    counts, interrupted = err.splitlines()[-2:]
+    assert counts == "31 tasks: 31 cancelled"
+    assert interrupted.startswith("interrupted: ")
+    assert interrupted.count("#") == 10
+    assert interrupted.endswith(" and 21 more")
+    states = [line.split()[4] for line in err.splitlines()[:-2] if "  cancelled  " in line]
+    assert len(states) == 31
+    assert "#1 main  cancelled" in err.splitlines()[-3]  # children end first
 
 
 def test_a_parent_cannot_go_on(capsule_start, program):
