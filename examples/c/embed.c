@@ -13,7 +13,7 @@ static void on_event(void *user, const capsule_event *event) {
         *began = event->time;
     if (event->kind == CAPSULE_EVENT_OUTPUT)
         fwrite(event->bytes, 1, event->bytes_n, stderr);
-    else
+    else if (event->kind == CAPSULE_EVENT_STATE)
         fprintf(stderr, "%6.2f ms  task %" PRIu32 " (%s) is %s\n", (double)(event->time - *began) / 1e6,
                 event->task_id, event->task_name, capsule_state_name(event->state));
 }
