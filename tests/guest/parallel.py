@@ -90,7 +90,8 @@ def handles():
     slow = sleep.start(1000)
     results["timeout"] = outcome(slow.result, 0.001)
     results["running"] = [slow.done(), outcome(slow.result, 0), repr(slow)]
-    results["cancel"] = [slow.cancel(), *(outcome(slow.result) for _ in range(2)), slow.done(), slow.cancel(), repr(slow)]
+    results["cancel"] = [slow.cancel(), outcome(slow.result), outcome(slow.result), slow.done(), slow.cancel()]
+    results["cancelled"] = repr(slow)
     failed = third_fails.start(3)
     results["failed"] = [outcome(failed.result), outcome(failed.result), failed.done(), failed.cancel()]
     results["arguments"] = [outcome(double.start, object()), outcome(double.start(1, 2).result)[0]]
@@ -178,9 +179,8 @@ async def cancelled_by_a_group():
         async with asyncio.TaskGroup() as group:
             group.create_task(slow)
             group.create_task(third_fails.start(0))
-    except* TaskError as e:
-        types = [x.type for x in e.exceptions]
-    return [types, await aoutcome(slow)]
+    except ExceptionGroup as e:  # noqa: F821
+        return [[x.type for x in e.exceptions], await aoutcome(slow)]
 
 
 async def reply_and_cancellation_at_once():

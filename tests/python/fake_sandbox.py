@@ -54,7 +54,7 @@ class Host(types.ModuleType):
     def cancel(self, op):
         self.cancelled.append(op)
         if op not in self.done:
-            self.done[op] = pack({"ok": False, "error": {"type": "cancelled", "message": "cancelled"}}, None)
+            self.done[op] = pack({"ok": False, "error": {"type": "cancelled", "message": "cancelled"}}, b"")
 
     def take(self, op):
         self.told.discard(op)

@@ -173,6 +173,8 @@ def test_result_that_is_too_long(sandbox):
         ("raise TaskError('no', type='timeout')", "task_error", "TaskError", "timeout: no", True),
         ("raise TaskError('no', retry=False)", "task_error", "TaskError", "no", False),
         ("raise Exception('\\ud800')", "task_error", "Exception", "?", True),
+        ("e = OSError('no')\ne._capsule_type = 'policy'\nraise e", "policy", None, "no", False),
+        ("e = OSError('no')\ne._capsule_type = 'host_error'\nraise e", "task_error", "OSError", "no", True),
     ],
 )
 def test_exceptions(sandbox, body, kind, name, message, retry):
@@ -207,6 +209,7 @@ def test_async_traceback_has_no_driver(sandbox):
         "raise type('E' * 1_000_000, (Exception,), {})('y')",
         "class E(Exception):\n    def __str__(self): raise SystemExit\nraise E",
         "class E(Exception):\n    def __str__(self): return 3\nraise E",
+        "class E(Exception):\n    def __getattr__(self, name): 1 / 0\nraise E",
         "e = None\nfor i in range(3000):\n    n = ValueError('x' * 1000)\n    n.__cause__ = e\n    e = n\nraise e",
         "e = ValueError()\ne.__cause__ = e\nraise e",
         "raise ExceptionGroup('g', [ValueError('a'), TypeError('b')])",
@@ -308,7 +311,6 @@ def test_refused_imports(sandbox, module, hint):
             "put the work into tasks",
         ),
         ("from concurrent.futures import ProcessPoolExecutor", "ModuleNotFoundError", "put the work into a task"),
-        ("import asyncio\nasyncio.run(asyncio.to_thread(print))", "RuntimeError", "put the work into tasks"),
         ("import asyncio\nasyncio.run(asyncio.open_connection('a', 1))", "OSError", "capsule.http"),
         ("import asyncio\nasyncio.run(asyncio.create_subprocess_exec('ls'))", "OSError", "put the work into a task"),
     ],
@@ -477,3 +479,151 @@ def test_asyncio_in_a_plain_task(sandbox, body):
     return one.result()
 """
     assert calling(sandbox, source + f"return {body}")[0]["body"] == 4
+
+
+# --- tasks beside one another
+
+
+def lines(body):
+    return "".join(f"    {line}\n" for line in body.splitlines())
+
+
+def parallel(sandbox, body, *replies, kind="def"):
+    source = CHILD + f"import asyncio\n\n@task\n{kind} t():\n" + lines(body)
+    answer = sandbox(source, {"task": "t"}, replies=replies)
+    return answer["calls"][0], answer
+
+
+FAILED = {"ok": False, "error": {"type": "task_error", "class": "ValueError", "message": "no"}}
+OPEN = None
+
+
+def test_start(sandbox):
+    body = "one, two = child.start(1), child.start(2, more=b'x')\nreturn [two.result(), one.result(), one.result()]"
+    reply, answer = parallel(sandbox, body, [PLAIN, 5], [PLAIN, 6])
+    assert reply["body"] == [6, 5, 5]
+    assert [header["tagged"] for header, _ in answer["submitted"]] == [False, True]
+    assert [text for _, text in answer["submitted"]] == ["[[1],{}]", '[[2],{"more":{"$bytes":"eA=="}}]']
+
+
+def test_start_at_image_time(sandbox):
+    for use in ("child.start(1)", "child.map([1])"):
+        load = sandbox(CHILD + use)["load"]
+        assert "can't call tasks" in load["error"]["message"]
+
+
+def test_cancel(sandbox):
+    body = "h = child.start(1)\nc = [h.done(), h.cancel(), h.done(), h.cancel()]\n"
+    body += "try:\n    h.result()\nexcept TaskError as e:\n    return [*c, e.type, repr(h)]"
+    reply, answer = parallel(sandbox, body, OPEN)
+    assert reply["body"] == [False, True, True, False, "cancelled", "<handle of task 'child', failed>"]
+    assert answer["cancelled"] == [1]
+
+
+def test_cancelling_a_waiting_coroutine_cancels_its_operation(sandbox):
+    body = """async def waits(awaitable):
+    await awaitable
+for awaitable in (achild(1), child.start(2), child.map([3, 4])):
+    waiting = asyncio.create_task(waits(awaitable))
+    await asyncio.sleep(0.001)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+"""
+    reply, answer = parallel(sandbox, body, OPEN, OPEN, OPEN, OPEN, kind="async def")
+    assert reply["header"]["ok"], reply
+    assert sorted(answer["cancelled"]) == [1, 2, 3, 4]
+
+
+def test_a_late_reply_is_taken_and_dropped(sandbox):
+    body = """import _capsule
+waiting = asyncio.create_task(achild(1))
+await asyncio.sleep(0.001)
+waiting.cancel()
+await asyncio.wait([waiting])
+await asyncio.sleep(0.001)
+from capsule import _operations
+return [len(_capsule.done), _operations.expecting(), len(_operations._told), await achild(2)]"""
+    assert parallel(sandbox, body, OPEN, [PLAIN, 7], kind="async def")[0]["body"] == [0, 0, 0, 7]
+
+
+def test_news_of_others_are_not_lost(sandbox):
+    """A map that blocks inside a coroutine hears of the operations that the event loop waits for, and the reverse."""
+    body = """one, handle = asyncio.create_task(achild(1)), child.start(2)
+await asyncio.sleep(0)
+blocked = list(child.map([3, 4]))
+lazy = child.map(iter([5, 6]))
+return [blocked, await one, await handle, list(lazy)]"""
+    replies = [[PLAIN, i] for i in range(10, 16)]
+    assert parallel(sandbox, body, *replies, kind="async def")[0]["body"] == [[12, 13], 11, 10, [14, 15]]
+
+
+def test_map(sandbox):
+    reply, answer = parallel(sandbox, "return child.map(range(3))", *([PLAIN, i] for i in "abc"))
+    assert reply["body"] == ["a", "b", "c"]
+    assert [text for _, text in answer["submitted"]] == ["[[0],{}]", "[[1],{}]", "[[2],{}]"]
+
+
+def test_map_ends_with_its_first_failure(sandbox):
+    body = "try:\n    child.map(range(5), concurrency=3)\nexcept TaskError as e:\n    return e.class_name"
+    reply, answer = parallel(sandbox, body, OPEN, [FAILED, None], OPEN)
+    assert reply["body"] == "ValueError"
+    assert len(answer["submitted"]) == 3
+    assert sorted(set(answer["cancelled"])) == [1, 3]
+
+
+def test_map_with_an_argument_that_can_not_cross(sandbox):
+    body = "try:\n    child.map([1, 2, 1j, 4])\nexcept TaskError as e:\n    return [e.type, e.message]"
+    reply, answer = parallel(sandbox, body, OPEN, OPEN)
+    assert reply["body"][0] == "bad_input"
+    assert "argument price: a complex object" in reply["body"][1]
+    assert sorted(answer["cancelled"]) == [1, 2]
+
+
+def test_map_that_is_dropped(sandbox):
+    body = "child.map(iter([1, 2]))\nreturn 1"
+    _, answer = parallel(sandbox, body, OPEN, OPEN)
+    assert sorted(answer["cancelled"]) == [1, 2]
+    assert "nobody waited for its results" in answer["stderr"]
+
+
+def test_more_than_the_host_keeps_open(sandbox):
+    """The host refuses: start() waits until something is done."""
+    body = """import _capsule
+submit = _capsule.submit
+def full(header, body):
+    if len(_capsule.done) > 2:
+        raise RuntimeError("too many operations are open at once")
+    return submit(header, body)
+from capsule import _operations
+_operations._submit = full
+return [h.result() for h in [child.start(i) for i in range(8)]]"""
+    assert parallel(sandbox, body, *([PLAIN, i] for i in range(8)))[0]["body"] == list(range(8))
+
+
+def test_functions_for_threads_run_on_the_loop(sandbox):
+    body = """log = []
+def work(x):
+    log.append(x)
+    return 1 / x
+loop = asyncio.get_running_loop()
+future = loop.run_in_executor(None, work, 2)
+log.append("first")
+never = loop.run_in_executor(None, work, 3)
+never.cancel()
+results = await asyncio.gather(future, asyncio.to_thread(work, 0), return_exceptions=True)
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+class Mine(Executor):
+    def submit(self, function, /, *args, **kwargs):
+        future = Future()
+        future.set_result(["mine", function(*args)])
+        return future
+own = await loop.run_in_executor(Mine(), work, 4)
+pool = await loop.run_in_executor(ThreadPoolExecutor(), work, 5)
+return [log, [repr(r) for r in results], own, pool]"""
+    assert parallel(sandbox, body, kind="async def")[0]["body"] == [
+        ["first", 2, 0, 4, 5],
+        ["0.5", "ZeroDivisionError('division by zero')"],
+        ["mine", 0.25],
+        0.2,
+    ]

@@ -89,11 +89,14 @@ class Handle(Coroutine[Any, Any, R], Generic[R]):
             if not wake.done():
                 wake.set_result(None)
 
-    def done(self) -> bool:
-        """Whether it has ended: result() wouldn't wait."""
-        if not self._done and runtime.wait(self._op, 0):
+    def _wait(self, seconds: float | None) -> bool:
+        if runtime.wait(self._op, seconds) and not self._done:
             self._finish(self._op)
         return self._done
+
+    def done(self) -> bool:
+        """Whether it has ended: result() wouldn't wait."""
+        return self._done or self._wait(0)
 
     def result(self, timeout: float | None = None) -> R:
         """Return the result; block until it's there. In a coroutine `await` the handle instead: while this waits, no
@@ -106,10 +109,8 @@ class Handle(Coroutine[Any, Any, R], Generic[R]):
             TaskError: the task failed or was cancelled.
             TimeoutError: it isn't done in time. It runs on.
         """
-        if not self._done:
-            if not runtime.wait(self._op, timeout):
-                raise TimeoutError(f"task {self._task.name!r} isn't done after {timeout} s")
-            self._finish(self._op)
+        if not self._done and not self._wait(timeout):
+            raise TimeoutError(f"task {self._task.name!r} isn't done after {timeout} s")
         if self._failure is not None:
             raise self._failure
         value: R = self._value

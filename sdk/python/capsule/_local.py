@@ -109,7 +109,7 @@ def expect(op: int, arrived: Callable[[int], object]) -> None:
 def wait(op: int, seconds: float | None) -> bool:
     """Block until a call is done; False if it isn't in time."""
     call = _calls[op]
-    if not call.done() and seconds != 0:
+    if not call.done():
         _block(seconds, call)
     return call.done()
 
@@ -123,10 +123,14 @@ def _block(seconds: float | None, call: _Call | None) -> bool:
     import asyncio
 
     if _running_loop() is not None:
+        if seconds == 0:
+            return False
         raise RuntimeError("outside of a sandbox this would block the event loop that has to run the task; use await")
     loop = _thread.loop = _thread.loop or asyncio.new_event_loop()
     _run_on(loop)
     waited_for = {call.running} if call is not None and call.running is not None else _thread.running
+    if not waited_for:
+        return False
     done, _ = loop.run_until_complete(asyncio.wait(waited_for, timeout=seconds, return_when=asyncio.FIRST_COMPLETED))
     _thread.running = {t for t in _thread.running if not t.done()}
     if not _thread.running:

@@ -6,16 +6,17 @@ unless an event loop has other work. `_local` offers the same functions outside 
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import _codec, _loop, _operations
+from . import _codec, _operations
 from ._errors import TaskError
 from ._host import HEADER_MAX, MESSAGE_MAX
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ._task import Task
 
 _PLAIN_HEAD = b'{"ok":true,"tagged":false}'
@@ -47,6 +48,8 @@ def invoke(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 
 async def _invoke_async(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    from . import _loop  # not above: the refusals of modules (_boot) come before asyncio
+
     return _read(task, await _loop.reply_of(start(task, args, kwargs)))
 
 
@@ -100,11 +103,15 @@ discard: Callable[[int], None] = _operations.discard
 
 def in_loop() -> bool:
     """Whether an event loop runs here."""
+    import asyncio
+
     return asyncio._get_running_loop() is not None
 
 
 def future() -> asyncio.Future[Any] | None:
     """Return a future that arrived() may resolve, or None: the caller has to block."""
+    from . import _loop
+
     return _loop.future()
 
 
