@@ -35,7 +35,8 @@ def boot() -> None:
     for name in PRELOAD:
         with contextlib.suppress(ImportError):  # a part that this interpreter was built without
             importlib.import_module(name)
-    from . import _guest, _urllib, http  # noqa: F401  # http: programs that import it find it there
+    from . import _guest, _http_inside, _urllib, http  # noqa: F401  # http: programs that import it find it there
 
     _urllib.install()
+    _http_inside.warm_up()
     _guest.boot()

@@ -12,14 +12,15 @@ from collections.abc import AsyncIterator, Iterator
 from json.encoder import encode_basestring as _quote
 from typing import Any
 
-from . import _codec, _loop
-from ._host import HEADER_MAX, MESSAGE_MAX, host
+from . import _codec, _loop, _operations
+from ._host import HEADER_MAX, MESSAGE_MAX
 from ._http_errors import HttpError, Timeout, of_host
-from ._http_request import PART, Request
+from ._http_request import PART, Request, build
 from ._http_response import Response
 
-_host = host()
 _scan = _codec.scan
+_submit = _operations.submit
+_reply_now = _operations.reply_now
 _WHOLE_MAX = MESSAGE_MAX - 2 * HEADER_MAX
 _READ_MAX = MESSAGE_MAX - HEADER_MAX
 _TIMEOUT_MAX_MS = 2**31 - 1
@@ -33,16 +34,16 @@ def send(request: Request) -> Response:
 def send_patiently(request: Request, timeout_ns: int) -> Response:
     """As `send`. timeout_ns is for each wait, as with a socket, while request.timeout is for all of it."""
     parts = _upload(request)
-    op = _host.submit(_head(request, parts is not None), b"" if parts is not None else request.body)  # type: ignore[arg-type]
+    op = _submit(_head(request, parts is not None), b"" if parts is not None else request.body)  # type: ignore[arg-type]
     if parts is not None:
         if not isinstance(parts, Iterator):
-            _abandon(op)
+            _operations.discard(op)
             raise TypeError("an asynchronous iterator can only be sent by the asynchronous functions, such as apost")
         _write(op, parts)
-    if _host.wait((op,), timeout_ns) < 0:
-        _abandon(op)
+    if not _operations.wait(op, timeout_ns):
+        _give_up(request, op)
         raise Timeout(f"no answer within {timeout_ns / 1e9:g} s", kind="timeout", url=request.url)
-    response = _response(op, request.url, _host.take(op))
+    response = _response(op, request.url, _operations.take(op))
     if timeout_ns >= 0 and isinstance(response._source, HostSource):
         response._source.timeout_ns = timeout_ns
     return response
@@ -51,13 +52,13 @@ def send_patiently(request: Request, timeout_ns: int) -> Response:
 async def asend(request: Request) -> Response:
     """As `send`, without blocking other coroutines."""
     parts = _upload(request)
-    op = _host.submit(_head(request, parts is not None), b"" if parts is not None else request.body)  # type: ignore[arg-type]
+    op = _submit(_head(request, parts is not None), b"" if parts is not None else request.body)  # type: ignore[arg-type]
     if parts is not None:
         await _awrite(op, parts)
     try:
         reply = await _loop.reply_of(op)
     except BaseException:
-        if request.stream:  # its head may have come at the same moment
+        if request.stream:
             _close(op)
         raise
     return _response(op, request.url, reply)
@@ -104,11 +105,6 @@ def _parse(reply: bytes, url: str) -> tuple[dict[str, Any], bytes]:
     return header, reply[n:]
 
 
-def _wait(op: int) -> bytes:
-    _host.wait((op,), -1)
-    return _host.take(op)
-
-
 # --- the body of a request
 
 
@@ -125,7 +121,7 @@ def _upload(request: Request) -> Iterator[bytes] | AsyncIterator[bytes] | None:
 
 def _write_op(op: int, part: bytes, end: bool) -> int:
     head = f'{{"op":"http.write","request":{op},"end":{"true" if end else "false"}}}'
-    return _host.submit(head.encode("ascii"), part)
+    return _submit(head.encode("ascii"), part)
 
 
 def _write(op: int, parts: Iterator[bytes]) -> None:
@@ -133,11 +129,11 @@ def _write(op: int, parts: Iterator[bytes]) -> None:
     try:
         for part in parts:
             for start in range(0, len(part), PART):
-                if not _taken(_wait(_write_op(op, part[start : start + PART], False))):
+                if not _taken(_reply_now(_write_op(op, part[start : start + PART], False))):
                     return
-        _wait(_write_op(op, b"", True))
+        _reply_now(_write_op(op, b"", True))
     except BaseException:
-        _abandon(op)
+        _operations.discard(op)
         raise
 
 
@@ -149,7 +145,7 @@ async def _awrite(op: int, parts: Iterator[bytes] | AsyncIterator[bytes]) -> Non
                     return
         await _loop.reply_of(_write_op(op, b"", True))
     except BaseException:
-        _abandon(op)
+        _operations.discard(op)
         raise
 
 
@@ -173,13 +169,14 @@ async def _as_async(parts: Iterator[bytes] | AsyncIterator[bytes]) -> AsyncItera
 
 def _close(op: int) -> None:
     """End a request whatever its state; the host answers this at once."""
-    _wait(_host.submit(b'{"op":"http.close","request":%d}' % op, b""))
+    _reply_now(_submit(b'{"op":"http.close","request":%d}' % op, b""))
 
 
-def _abandon(op: int) -> None:
+def _give_up(request: Request, op: int) -> None:
     """End a request whose reply hasn't been taken yet."""
-    _close(op)
-    _wait(op)
+    _operations.discard(op)
+    if request.stream:  # its head may have come at the same moment
+        _close(op)
 
 
 class HostSource:
@@ -195,7 +192,7 @@ class HostSource:
 
     def _ask(self, most: int) -> int:
         most = min(most, _READ_MAX)
-        return _host.submit(b'{"op":"http.read","request":%d,"max":%d}' % (self.op, most), b"")
+        return _submit(b'{"op":"http.read","request":%d,"max":%d}' % (self.op, most), b"")
 
     def _part(self, reply: bytes) -> bytes:
         try:
@@ -211,11 +208,11 @@ class HostSource:
         if not self._open:
             return b""
         op = self._ask(most)
-        if _host.wait((op,), self.timeout_ns) < 0:
+        if not _operations.wait(op, self.timeout_ns):
+            _operations.discard(op)
             self.close()
-            _wait(op)
             raise Timeout(f"nothing came for {self.timeout_ns / 1e9:g} s", kind="timeout", url=self.url)
-        return self._part(_host.take(op))
+        return self._part(_operations.take(op))
 
     async def aread(self, most: int) -> bytes:
         """The same without blocking other coroutines."""
@@ -233,3 +230,12 @@ class HostSource:
 
     def __del__(self) -> None:
         self.close()
+
+
+def warm_up() -> None:
+    """Run the common path until the interpreter has specialised it: that writes to its code, better in the image."""
+    head = b'{"ok":true,"status":200,"version":"1.1","url":"http://a/","redirected":false,"headers":[],"stream":false}'
+    for _ in range(20):
+        request = build("GET", "http://127.0.0.1:8080/path?query", params={"a": 1}, headers={"a": "b"}, timeout=1)
+        _head(request, _upload(request) is not None)
+        _response(1, request.url, len(head).to_bytes(4, "little") + head + b"1").json()

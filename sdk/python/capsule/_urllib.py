@@ -260,4 +260,3 @@ def _do_open(original: Any) -> Any:
             raise
 
     return do_open
-
