@@ -110,8 +110,8 @@ def test_wait_for_cancels_the_task(run, tmp_path):
 @pytest.mark.parametrize(
     "body",
     [
-        "async with asyncio.TaskGroup() as g:\n            g.create_task(sleeper.start(3600)); g.create_task(fails.start())",
-        "await asyncio.gather(sleeper.start(0, 'first'))\n        await asyncio.wait_for(never(), 0.05)",
+        "async with asyncio.TaskGroup() as g: g.create_task(sleeper.start(3600)); g.create_task(fails.start())",
+        "await sleeper.start(0, 'first'); await asyncio.wait_for(never(), 0.05)",
     ],
 )
 def test_structured_ends(run, tmp_path, body):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ._task import Task
 
-AHEAD = 0
+AHEAD: int = 0
 """How many results of a map may wait for the code that iterates over them."""
 
 

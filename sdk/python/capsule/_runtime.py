@@ -23,7 +23,7 @@ _PLAIN_HEAD = b'{"ok":true,"tagged":false}'
 _PLAIN = len(_PLAIN_HEAD).to_bytes(4, "little") + _PLAIN_HEAD
 _PLAIN_N = len(_PLAIN)
 
-AHEAD = 1024
+AHEAD: int = 1024
 """How many results of a map may wait for the code that iterates over them."""
 
 calling = False

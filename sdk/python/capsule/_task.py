@@ -18,7 +18,7 @@ if INSIDE:
     from . import _runtime
 
 P = ParamSpec("P")
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)  # a checker may know an `async def` by a subclass of Coroutine
 T = TypeVar("T")
 
 _OPTIONS = (
@@ -34,7 +34,7 @@ _OPTIONS = (
 )
 
 
-class Task(Generic[P, R]):
+class Task(Generic[P, R_co]):
     """A function that runs in a sandbox of its own when it is called from a task.
 
     Made by `@task`; called like the function that it wraps. Inside a sandbox a call of a `def` task blocks until the
@@ -54,9 +54,9 @@ class Task(Generic[P, R]):
 
     __name__: str
     __qualname__: str
-    __wrapped__: Callable[P, R]
+    __wrapped__: Callable[P, R_co]
 
-    def __init__(self, function: Callable[P, R], name: str, options: dict[str, Any]) -> None:
+    def __init__(self, function: Callable[P, R_co], name: str, options: dict[str, Any]) -> None:
         functools.update_wrapper(self, function)
         self.name = name
         self.options = options
@@ -67,17 +67,17 @@ class Task(Generic[P, R]):
         self.line: int = code.co_firstlineno if code else 0
         self._headers = (_runtime.header_of(name, False), _runtime.header_of(name, True)) if INSIDE else (b"", b"")
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run the task. Inside a sandbox a failure raises TaskError."""
         if INSIDE:
-            result: R = _runtime.invoke(self, args, kwargs)
+            result: R_co = _runtime.invoke(self, args, kwargs)
             return result
         return self.__wrapped__(*args, **kwargs)
 
     @overload
     def start(self: Task[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> Handle[T]: ...
     @overload
-    def start(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R]: ...
+    def start(self, *args: P.args, **kwargs: P.kwargs) -> Handle[R_co]: ...
     def start(self, *args: Any, **kwargs: Any) -> Handle[Any]:
         """Start the task and return its handle at once.
 
@@ -109,11 +109,11 @@ class Task(Generic[P, R]):
         *,
         concurrency: int | None = None,
         return_exceptions: Literal[False] = False,
-    ) -> Results[R]: ...
+    ) -> Results[R_co]: ...
     @overload
     def map(
         self, iterable: Iterable[Any], *, concurrency: int | None = None, return_exceptions: bool
-    ) -> Results[R | TaskError]: ...
+    ) -> Results[R_co | TaskError]: ...
     def map(
         self, iterable: Iterable[Any], *, concurrency: int | None = None, return_exceptions: bool = False
     ) -> Results[Any]:
@@ -156,11 +156,11 @@ class Task(Generic[P, R]):
         *,
         concurrency: int | None = None,
         return_exceptions: Literal[False] = False,
-    ) -> Results[R]: ...
+    ) -> Results[R_co]: ...
     @overload
     def starmap(
         self, iterable: Iterable[Iterable[Any]], *, concurrency: int | None = None, return_exceptions: bool
-    ) -> Results[R | TaskError]: ...
+    ) -> Results[R_co | TaskError]: ...
     def starmap(
         self, iterable: Iterable[Iterable[Any]], *, concurrency: int | None = None, return_exceptions: bool = False
     ) -> Results[Any]:
@@ -199,7 +199,7 @@ registry: dict[str, Task[..., Any]] = {}
 
 
 @overload
-def task(function: Callable[P, R], /) -> Task[P, R]: ...
+def task(function: Callable[P, R_co], /) -> Task[P, R_co]: ...
 @overload
 def task(
     *,
@@ -212,7 +212,7 @@ def task(
     allowed_hosts: Sequence[str] | None = None,
     env_variables: Sequence[str] | None = None,
     idempotent: bool | None = None,
-) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+) -> Callable[[Callable[P, R_co]], Task[P, R_co]]: ...
 def task(function: Any = None, /, **options: Any) -> Any:
     """Make a function a task: `@task` or `@task(name=..., ram=...)`.
 
