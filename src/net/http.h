@@ -75,6 +75,7 @@ struct http_session_options {
 int http_client_new(struct http_client **ret, struct error *err);
 void http_client_free(struct http_client *client); /* after all sessions were released */
 
+/* Starts the client's thread, so that closing needs nothing: open one when it's first needed. */
 int http_session_open(struct http_client *client, const struct http_session_options *options,
                       struct http_session **ret, struct error *err);
 /* One operation "http.…": header as in guest/abi.h, body copied. Every failure is told by reply. */
@@ -82,7 +83,8 @@ void http_submit(struct http_session *session, uint32_t op, const json_value *he
                  size_t body_n);
 /* Ends an operation soon, by a reply "cancelled" unless it was done before. Unknown ones are ignored. */
 void http_cancel(struct http_session *session, uint32_t op);
-/* Ends all requests. Returns at once and never calls back in the call; the session must not be used again. */
+/* Ends all requests. Returns at once and never calls back in the call; `released` comes on the client's thread. The session must not be used
+ * again. */
 void http_session_close(struct http_session *session);
 
 #endif
