@@ -151,13 +151,16 @@ static bool is_own_length(const struct http_request *r, const char *value) {
     return strcmp(value, expected) == 0;
 }
 
-static int read_header(struct http_request *r, const json_value *pair, struct http_failure *failure) {
-    size_t name_n = 0, value_n = 0;
-    const char *name = json_string(json_at(pair, 0), &name_n), *value = json_string(json_at(pair, 1), &value_n);
+/* gzip and deflate are undone here whatever a guest says; it may only do without them. */
+static bool is_ours(const char *name, const char *value) {
+    return strcasecmp(name, "Content-Length") == 0 ||
+           (strcasecmp(name, "Accept-Encoding") == 0 && strcasecmp(value, "identity") != 0);
+}
+
+static int check_header(const struct http_request *r, const char *name, size_t name_n, const char *value,
+                        size_t value_n, struct http_failure *failure) {
     const char *why;
-    if (!name || !value || json_size(pair) != 2)
-        http_fail(failure, "bad_input", "header", "a header isn't a pair of texts");
-    else if (!is_token(name, name_n))
+    if (!is_token(name, name_n))
         http_fail(failure, "bad_input", "header",
                   "\"%s\" can't be the name of a header: it has characters that aren't letters, digits or \"-\"",
                   show(name).text);
@@ -169,11 +172,19 @@ static int read_header(struct http_request *r, const json_value *pair, struct ht
     else if (strcasecmp(name, "Content-Length") == 0 && !is_own_length(r, value))
         http_fail(failure, "bad_input", "header",
                   "the header Content-Length isn't the body's length (it's added by itself: leave it out)");
-    if (failure->type)
+    return failure->type ? -1 : 0;
+}
+
+static int read_header(struct http_request *r, const json_value *pair, struct http_failure *failure) {
+    size_t name_n = 0, value_n = 0;
+    const char *name = json_string(json_at(pair, 0), &name_n), *value = json_string(json_at(pair, 1), &value_n);
+    if (!name || !value || json_size(pair) != 2) {
+        http_fail(failure, "bad_input", "header", "a header isn't a pair of texts");
         return -1;
-    /* gzip and deflate are undone here whatever a guest says; it may only do without them. */
-    if (strcasecmp(name, "Content-Length") == 0 ||
-        (strcasecmp(name, "Accept-Encoding") == 0 && strcasecmp(value, "identity") != 0))
+    }
+    if (check_header(r, name, name_n, value, value_n, failure))
+        return -1;
+    if (is_ours(name, value))
         return 0;
     int status = http_headers_add(&r->headers, name, name_n, value, value_n);
     if (status == ERROR_LIMIT)

@@ -1,20 +1,21 @@
-/* Owns what sessions of the tests were told; see http_world.h. */
+/* Owns what sessions of the tests were told; see http_peer.h. */
 #define _GNU_SOURCE 1
-#include "http_world.h"
+#include "http_peer.h"
 
 #include "unit.h"
 
 #include <stdlib.h>
 #include <time.h>
 
-static void on_reply(void *user, uint32_t op, const char *header, size_t header_n, const char *body, size_t body_n) {
-    struct world_session *w = user;
+static void on_reply(void *user, uint32_t op, const char *header, size_t header_n, const char *body,
+                     size_t body_n) {
+    struct peer *w = user;
     pthread_mutex_lock(&w->lock);
     w->done_n++;
     if (header_n >= 10 && memcmp(header, "{\"ok\":true", 10) == 0)
         w->ok_n++;
     if (!w->uncounted) {
-        struct told *told = &w->told[op % WORLD_OPS];
+        struct told *told = &w->told[op % PEER_OPS];
         w->twice_n += told->done;
         free(told->header);
         free(told->body);
@@ -30,24 +31,24 @@ static void on_reply(void *user, uint32_t op, const char *header, size_t header_
 }
 
 static void on_record(void *user, const struct http_record *record) {
-    struct world_session *w = user;
+    struct peer *w = user;
     pthread_mutex_lock(&w->lock);
-    if (w->records_n < WORLD_RECORDS &&
+    if (w->records_n < PEER_RECORDS &&
         asprintf(&w->records[w->records_n], "%s %s %d", record->method, record->url, record->status) > 0)
         w->records_n++;
     pthread_mutex_unlock(&w->lock);
 }
 
 static void on_released(void *user) {
-    struct world_session *w = user;
+    struct peer *w = user;
     pthread_mutex_lock(&w->lock);
     w->released = true;
     pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->lock);
 }
 
-void world_init(struct world_session *w, char *const *hosts) {
-    *w = (struct world_session){.options = {.reply = on_reply, .record = on_record, .released = on_released, .user = w}};
+void peer_init(struct peer *w, char *const *hosts) {
+    *w = (struct peer){.options = {.reply = on_reply, .record = on_record, .released = on_released, .user = w}};
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
     w->options.limits = (struct http_limits){HTTP_RESPONSE_DEFAULT, HTTP_HEADERS_DEFAULT, HTTP_TOTAL_DEFAULT, 64};
@@ -57,20 +58,20 @@ void world_init(struct world_session *w, char *const *hosts) {
         w->options.rules.hosts_n++;
 }
 
-void world_open(struct world_session *w, struct http_client *client) {
+void peer_open(struct peer *w, struct http_client *client) {
     struct error err = {0};
     if (http_session_open(client, &w->options, &w->session, &err))
         fail_msg("%s", err.message);
 }
 
-void world_close(struct world_session *w) {
+void peer_close(struct peer *w) {
     http_session_close(w->session);
     pthread_mutex_lock(&w->lock);
     while (!w->released)
         pthread_cond_wait(&w->changed, &w->lock);
     pthread_mutex_unlock(&w->lock);
     assert_int_equal(w->twice_n, 0);
-    for (size_t i = 0; i < WORLD_OPS; i++) {
+    for (size_t i = 0; i < PEER_OPS; i++) {
         free(w->told[i].header);
         free(w->told[i].body);
     }
@@ -80,7 +81,7 @@ void world_close(struct world_session *w) {
     pthread_cond_destroy(&w->changed);
 }
 
-void world_submit(struct world_session *w, uint32_t op, const char *json, const char *body, size_t n) {
+void peer_submit(struct peer *w, uint32_t op, const char *json, const char *body, size_t n) {
     CLEANUP(json_cleanup) struct json_document *document = NULL;
     struct error err = {0};
     char *text = strdup(json);
@@ -92,12 +93,12 @@ void world_submit(struct world_session *w, uint32_t op, const char *json, const 
     http_submit(w->session, op, json_root(document), body, n);
 }
 
-struct told *world_wait(struct world_session *w, uint32_t op) {
+struct told *peer_wait(struct peer *w, uint32_t op) {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += 60;
     pthread_mutex_lock(&w->lock);
-    struct told *told = &w->told[op % WORLD_OPS];
+    struct told *told = &w->told[op % PEER_OPS];
     int timed_out = 0;
     while (!told->done && !timed_out)
         timed_out = pthread_cond_timedwait(&w->changed, &w->lock, &until);
@@ -107,25 +108,25 @@ struct told *world_wait(struct world_session *w, uint32_t op) {
     return told;
 }
 
-bool world_is_done(struct world_session *w, uint32_t op) {
+bool peer_is_done(struct peer *w, uint32_t op) {
     pthread_mutex_lock(&w->lock);
-    bool done = w->told[op % WORLD_OPS].done;
+    bool done = w->told[op % PEER_OPS].done;
     pthread_mutex_unlock(&w->lock);
     return done;
 }
 
-struct told *world_ask(struct world_session *w, uint32_t op, const char *format, ...) {
+struct told *peer_ask(struct peer *w, uint32_t op, const char *format, ...) {
     char json[8192];
     va_list args;
     va_start(args, format);
     vsnprintf(json, sizeof json, format, args);
     va_end(args);
-    world_submit(w, op, json, "", 0);
-    return world_wait(w, op);
+    peer_submit(w, op, json, "", 0);
+    return peer_wait(w, op);
 }
 
-struct told *world_get(struct world_session *w, uint32_t op, const char *url) {
-    return world_ask(w, op, "{'op':'http.request','method':'GET','url':'%s','headers':[]}", url);
+struct told *peer_get(struct peer *w, uint32_t op, const char *url) {
+    return peer_ask(w, op, "{'op':'http.request','method':'GET','url':'%s','headers':[]}", url);
 }
 
 void assert_failed(const struct told *told, const char *kind, const char *says) {
@@ -145,7 +146,7 @@ int told_status(const struct told *told) {
     return at ? (int)strtol(at + 9, NULL, 10) : 0;
 }
 
-void assert_recorded(struct world_session *w, int i, const char *text) {
+void assert_recorded(struct peer *w, int i, const char *text) {
     pthread_mutex_lock(&w->lock);
     const char *record = i < w->records_n ? w->records[i] : "";
     pthread_mutex_unlock(&w->lock);
