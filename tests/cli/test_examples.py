@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def lines_of(result):
 
 def test_all_are_here():
     """An example that nobody runs rots."""
-    assert {p.name for p in EXAMPLES.iterdir()} == {"hello", "nested", "report", "untrusted", "c"}
+    assert {p.name for p in EXAMPLES.iterdir()} == {"hello", "nested", "parallel", "http", "report", "untrusted", "c"}
     assert {p.name for p in (EXAMPLES / "c").iterdir()} == {"embed.c"}
 
 
@@ -34,6 +35,47 @@ def test_nested(capsule):
         "order 2: 9.00 delivered at attempt 2",
         "order 3: refused (task_error in total: task 'price' failed: KeyError: 'unicorn')",
     ]
+
+
+def test_parallel(capsule):
+    assert json.loads("".join(lines_of(capsule("run", EXAMPLES / "parallel/main.py")))) == {
+        "primes": 2262,
+        "race": "hare answered",
+        "gather": "small answered, no answer, large answered",
+        "in time": "too late",
+    }
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """A copy of examples/http beside its service, on a port that is free; returns the folder."""
+    folder = tmp_path / "http"
+    shutil.copytree(EXAMPLES / "http", folder)
+    service = subprocess.Popen(
+        [sys.executable, folder / "service.py", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    port = re.fullmatch(r"listening on port (\d+)\n", service.stdout.readline())[1]
+    for name in ("main.py", "capsule.toml"):
+        text = (folder / name).read_text()
+        assert "127.0.0.1:8377" in text
+        (folder / name).write_text(text.replace("127.0.0.1:8377", f"127.0.0.1:{port}"))
+    yield folder
+    service.kill()
+    service.communicate()
+
+
+def test_http(capsule, shop):
+    result = capsule("run", shop / "main.py", env={"SHOP_KEY": "open sesame"})
+    *prices, key, other_port = json.loads("".join(lines_of(result)))
+    assert prices == ["pen: 1.20", "paper: 4.50", "ink: 9.00", "unicorn: we don't sell unicorn"]
+    assert key.startswith("the key, as a task sees it: ")
+    assert "sesame" not in result.stdout
+    assert other_port == "another port of this machine: not allowed"
+
+
+def test_http_with_the_wrong_key(capsule, shop):
+    result = capsule("run", shop / "main.py", env={"SHOP_KEY": "please, please"})
+    assert json.loads("".join(lines_of(result)))[0] == "pen: who are you?"
 
 
 @pytest.fixture

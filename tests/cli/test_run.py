@@ -1,11 +1,14 @@
 """`capsule run`: arguments, results, output, envelope, options."""
 
+import http.server
 import json
 import os
 import pty
 import re
 import select
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -412,9 +415,79 @@ def test_verbose_counts_tasks_by_how_they_ended(capsule, program):
     assert "tasks:" not in capsule("run", program(ECHO), "--verbose").stderr
 
 
+class Site(http.server.BaseHTTPRequestHandler):
+    """Answers 5 bytes; /missing with 404, /away with a redirect to /there."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        path = self.path.partition("?")[0]
+        self.send_response({"/missing": 404, "/away": 302}.get(path, 200))
+        if path == "/away":
+            self.send_header("Location", "/there?token=abc")
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def site():
+    """A server on loopback; its host and port."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_verbose_shows_requests(capsule, program, site):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nobody = f"127.0.0.1:{closed.getsockname()[1]}"
+        file = program(
+            f"""
+            from capsule.http import HttpError, get
+
+            @task(allowed_hosts=["{site}", "{nobody}"])
+            def main():
+                for url in ("{site}/a?key=secret&b=2", "{site}/missing", "{site}/away", "{nobody}/"):
+                    try: get("http://" + url)
+                    except HttpError as e: print(e.kind)
+            """
+        )
+        result = capsule("run", file, "--verbose")
+    assert (result.returncode, result.stdout) == (0, "connect\nnull\n")
+    lines = [line.partition("#1 main  GET http://")[2] for line in result.stderr.splitlines() if "GET" in line]
+    assert [line.rsplit("  ", 2)[0] for line in lines] == [
+        f"{site}/a?key=***&b=***  200",
+        f"{site}/missing  404",
+        f"{site}/away  302",
+        f"{site}/there?token=***  200",
+        f"{nobody}/  no response",
+    ]
+    assert all(re.fullmatch(r"[\d.]+ ms  [05] B", "  ".join(line.rsplit("  ", 2)[1:])) for line in lines)
+    assert "secret" not in result.stderr
+
+
 @pytest.mark.parametrize("jobs", ["1", "2", "256"])
 def test_jobs(capsule, program, jobs):
-    assert capsule("run", program(ECHO), "x", "--jobs", jobs).stdout == '[["x"],{}]\n'
+    file = program(
+        """
+        @task
+        def square(n):
+            return n * n
+
+        @task
+        def main():
+            return list(square.map(range(10)))
+        """
+    )
+    assert result_of(capsule("run", file, "--jobs", jobs)) == [n * n for n in range(10)]
 
 
 def test_error_line_names_the_class(capsule, program):
