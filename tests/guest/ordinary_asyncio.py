@@ -4,6 +4,7 @@ A program is an `async def` that returns a JSON value.
 """
 
 import asyncio
+import concurrent.futures
 import contextlib
 import contextvars
 import time
@@ -414,6 +415,33 @@ def runners():
     return log
 
 
+def kinds_of_loops():
+    async def which():
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(0.001)
+        return isinstance(loop, asyncio.SelectorEventLoop)
+
+    results = []
+    for make in (asyncio.new_event_loop, asyncio.SelectorEventLoop, asyncio.EventLoop):
+        with asyncio.Runner(loop_factory=make) as runner:
+            results.append(runner.run(which()))
+    asyncio.set_event_loop_policy(None)
+    results.append(asyncio.run(which(), debug=True))
+    asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
+    return [*results, asyncio.run(which())]
+
+
+def own_executors():
+    async def use():
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(2))
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            both = [loop.run_in_executor(pool, pow, 2, 3), loop.run_in_executor(None, pow, 3, 2)]
+            return await asyncio.gather(*both)
+
+    return asyncio.run(use())
+
+
 def misuse():
     """Errors are asyncio's own."""
 
@@ -460,7 +488,7 @@ def misuse():
 def run_all():
     """{name: result} of every program, each in a loop of its own."""
     results = {name: asyncio.run(function()) for name, function in PROGRAMS.items()}
-    for function in (run_until_complete, runners, misuse):
+    for function in (run_until_complete, runners, kinds_of_loops, own_executors, misuse):
         results[function.__name__] = function()
     return results
 

@@ -122,6 +122,8 @@ async def awaited():
     results["two tasks, one handle"] = await two_tasks_one_handle()
     results["blocking in a coroutine"] = [double(1), double.start(2).result(), list(double.map([3]))]
     results["failure"] = await aoutcome(third_fails.start(0))
+    shown = asyncio.create_task(double.start(1))
+    results["repr"] = ["coro=" in repr(shown), "double" in repr(double.start(1)), await shown]
     return results
 
 

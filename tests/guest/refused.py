@@ -34,8 +34,6 @@ USES = {
     "_thread": "import _thread; _thread.start_new_thread(print, ())",
     "thread pool": "from concurrent.futures import ThreadPoolExecutor as E; E().submit(print)",
     "process pool": "from concurrent.futures import ProcessPoolExecutor as E; E()",
-    "to_thread": "import asyncio; asyncio.run(asyncio.to_thread(print))",
-    "in pool": "import asyncio\nasync def f(): asyncio.get_event_loop().run_in_executor(None, print)\nasyncio.run(f())",
     "subprocess": "import asyncio.base_events as m; m.subprocess.run(['ls'])",
     "asyncio subprocess": "import asyncio; asyncio.run(asyncio.create_subprocess_exec('ls'))",
     "system": "import os; os.system('ls')",

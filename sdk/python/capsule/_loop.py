@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from asyncio import base_events, events
+from asyncio import base_events, events, runners
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
@@ -21,7 +21,8 @@ from ._operations import reply_now as reply_now
 class Loop(base_events.BaseEventLoop):
     """asyncio's loop with the host as its selector."""
 
-    def __init__(self) -> None:
+    def __init__(self, selector: object = None) -> None:
+        """`selector` is there because asyncio.SelectorEventLoop has it; it's of no use here."""
         super().__init__()
         self._selector = self
 
@@ -72,6 +73,13 @@ class Loop(base_events.BaseEventLoop):
         future: asyncio.Future[Any] = self.create_future()
         self.call_soon(_call_into, future, func, args)
         return future
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Shut down what set_default_executor() was given; asyncio's own does it in a thread."""
+        state: Any = self
+        state._executor_shutdown_called = True
+        if state._default_executor is not None:
+            state._default_executor.shutdown(wait=False)
 
 
 def _call_into(future: asyncio.Future[Any], func: Callable[..., Any], args: tuple[Any, ...]) -> None:
@@ -130,8 +138,11 @@ _loop: Loop | None = None
 
 
 def prepare() -> None:
-    """Make the loop that the sandbox's one call will use; at image time."""
+    """Make the loop that the sandbox's one call will use, and the only kind that there is; at image time."""
     global _loop
+    kinds: Any = asyncio
+    kinds.DefaultEventLoopPolicy = Policy
+    kinds.SelectorEventLoop = kinds.EventLoop = Loop
     asyncio.set_event_loop_policy(Policy())  # type: ignore[abstract]
     _loop = Loop()
 
@@ -143,10 +154,6 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
     try:
         return loop.run_until_complete(loop.create_task(coroutine))
     finally:
-        left = asyncio.all_tasks(loop)
-        if left:
-            for one in left:
-                one.cancel()
-            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        runners._cancel_all_tasks(loop)  # type: ignore[attr-defined]
         if loop._asyncgens:  # type: ignore[attr-defined]
             loop.run_until_complete(loop.shutdown_asyncgens())
