@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "docs/guide.md", "docs/reference/errors.md", "docs/reference/http.md", "docs/reference/manifest.md"]
+PAGES = ["README.md", "docs/guide.md", *(f"docs/reference/{name}.md" for name in ("errors", "http", "manifest"))]
 # Commands for a checkout: test_examples.py and whoever runs the tests have run them.
 BUILD_COMMANDS = {
     "make",
