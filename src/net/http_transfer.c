@@ -543,6 +543,9 @@ static void end(struct http_transfer *transfer, CURLcode code) {
         retire(transfer);
         return;
     }
+    /* libcurl is content with a head that was cut off. */
+    if (code == CURLE_OK && !r->head_done)
+        code = CURLE_GOT_NOTHING;
     struct http_outcome outcome = {.ok = false};
     measure(transfer, &outcome);
     set_version(r, transfer->easy);
