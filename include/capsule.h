@@ -62,6 +62,7 @@ typedef struct capsule_runtime_options {
     /* Threads that execute the tasks of one run at most: the one that waits for it, and jobs - 1 that all runs share, started when a run first has
      * work for them. 0: as many as this process may use cores. At most 256. */
     unsigned jobs;
+    unsigned max_sandboxes; /* alive at once; a task waits for its turn. 0: 8,000, which is also the maximum */
     /* Called when something takes long enough to be told (compiling a guest for this machine, once). May be NULL. */
     void (*on_progress)(void *user, const char *what);
     void *user;

@@ -59,6 +59,7 @@ static void task_done(struct app_task *t) {
     policy_done(&t->policy);
     free(t->where);
     free(t->env_json);
+    free(t->secrets);
 }
 
 static int compare_tasks(const void *a, const void *b) {
@@ -137,17 +138,42 @@ static int check_variables(const struct opening *o, struct error *err) {
     return 0;
 }
 
+/* Of a variable that a task is given: the embedder's value, or the environment's, NULL if it isn't set. */
+static const char *variable_value(const void *opening, const char *name) {
+    const struct opening *o = opening;
+    for (size_t i = o->options->variables_n; i-- > 0;) { /* the last one wins */
+        const capsule_variable *v = &o->options->variables[i];
+        if (v->value != NULL && strcmp(v->name, name) == 0)
+            return v->value;
+    }
+    return dotenv_get(o->dotenv, name);
+}
+
+static bool grant_secret(struct app_task *t, const struct http_secret *secret) {
+    for (size_t i = 0; i < t->secrets_n; i++) {
+        if (t->secrets[i].name == secret->name)
+            return true;
+    }
+    struct http_secret *items = reallocarray(t->secrets, t->secrets_n + 1, sizeof *items);
+    if (items == NULL)
+        return false;
+    t->secrets = items;
+    t->secrets[t->secrets_n++] = *secret;
+    return true;
+}
+
 /* The variables that a policy names, and the embedder's, as a JSON object. A variable that isn't set is left out. */
 static int write_environment(const struct opening *o, struct app_task *t, struct error *err) {
     CLEANUP(buffer_done) struct buffer json = BUFFER_INIT(ENVIRONMENT_MAX);
     size_t names = t->policy.env.n, given = o->options->variables_n;
     for (size_t i = 0; i < names + given; i++) {
         const char *name = i < names ? t->policy.env.items[i] : o->options->variables[i - names].name;
-        const char *value = i < names ? NULL : o->options->variables[i - names].value;
-        if (value == NULL)
-            value = dotenv_get(o->dotenv, name);
+        const struct http_secret *secret = secrets_find(&o->app->secrets, name);
+        const char *value = secret != NULL ? secret->token : variable_value(o, name);
         if (value == NULL)
             continue;
+        if (secret != NULL && !grant_secret(t, secret))
+            return error_set(err, ERROR_NOMEM, "no memory for secrets");
         buffer_putc(&json, json.size == 0 ? '{' : ',');
         json_write_string(&json, name, strlen(name));
         buffer_putc(&json, ':');
@@ -261,6 +287,10 @@ static void describe_task(struct buffer *to, const struct app_task *t) {
         buffer_printf(to, ",\"mode\":\"%s\"}", p->files[i].writable ? "rw" : "ro");
     }
     buffer_putc(to, ']');
+    if (p->hosts_listed)
+        describe_list(to, "allowed_hosts", &p->hosts);
+    else
+        buffer_puts(to, ",\"allowed_hosts\":null");
     describe_list(to, "env_variables", &p->env);
     buffer_putc(to, '}');
 }
@@ -324,6 +354,14 @@ static int unsupported_language(const struct project *p, struct error *err) {
     return ERROR_UNSUPPORTED;
 }
 
+static struct http_limits http_limits(const struct http_settings *s) {
+    return (struct http_limits){
+        .response = s->max_response_size != 0 ? s->max_response_size : HTTP_RESPONSE_DEFAULT,
+        .headers = s->max_header_size != 0 ? s->max_header_size : HTTP_HEADERS_DEFAULT,
+        .total = s->max_total_bytes != 0 ? s->max_total_bytes : HTTP_TOTAL_DEFAULT,
+        .requests = s->max_concurrent_requests != 0 ? s->max_concurrent_requests : HTTP_REQUESTS_DEFAULT};
+}
+
 static int open_app(struct opening *o, const char *file, struct error *err) {
     struct capsule_app *app = o->app;
     CLEANUP(json_cleanup) struct json_document *index = NULL;
@@ -334,6 +372,8 @@ static int open_app(struct opening *o, const char *file, struct error *err) {
         r = dotenv_read(&app->project, &o->dotenv, err);
     if (r == 0)
         r = check_variables(o, err);
+    if (r == 0)
+        r = secrets_read(&app->project.manifest, variable_value, o, &app->secrets, err);
     if (r == 0)
         r = add_mounts(o, err);
     if (r == 0)
@@ -357,6 +397,7 @@ int capsule_app_open(capsule_runtime *runtime, const char *file, const capsule_a
     o.app->runtime = runtime;
     o.app->project.root_fd = -1;
     int r = open_app(&o, file, &err);
+    o.app->http_limits = http_limits(&o.app->project.manifest.http);
     dotenv_free(o.dotenv);
     if (r != 0) {
         capsule_app_close(o.app);
@@ -375,6 +416,7 @@ void capsule_app_close(capsule_app *app) {
     for (size_t i = 0; i < app->tasks_n; i++)
         task_done(&app->tasks[i]);
     free(app->tasks);
+    secrets_done(&app->secrets);
     mounts_done(&app->mounts);
     project_done(&app->project);
     free(app->description);

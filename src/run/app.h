@@ -8,12 +8,15 @@
 #include "app/project.h"
 #include "capsule.h"
 #include "run/mounts.h"
+#include "run/secrets.h"
 #include "sandbox/image.h"
 
 struct app_task {
     struct policy policy;
-    char *where;    /* "main.py:12" */
-    char *env_json; /* {"NAME": "value", …}, NULL if empty */
+    char *where;                 /* "main.py:12" */
+    char *env_json;              /* {"NAME": "value", …}, NULL if empty; of a secret, its token */
+    struct http_secret *secrets; /* those that it's given; texts are the application's */
+    size_t secrets_n;
 };
 
 struct capsule_app {
@@ -21,7 +24,9 @@ struct capsule_app {
     struct project project;
     struct image *image;
     struct mount_table mounts; /* what every task sees */
-    struct app_task *tasks;    /* sorted by name */
+    struct secrets secrets;
+    struct http_limits http_limits;
+    struct app_task *tasks; /* sorted by name */
     size_t tasks_n;
     char *description;
 };

@@ -24,11 +24,14 @@ int run_write_execution(const struct capsule_run *run, const struct task *t, str
         r = json_write_string(to, t->definition->policy.name, strlen(t->definition->policy.name));
     if (r != 0)
         return r;
-    return buffer_printf(to,
-                         ",\"state\":\"%s\",\"duration_ms\":%" PRIu64 ".%03" PRIu64 ",\"retries\":%" PRIu32
-                         ",\"fuel_consumed\":%" PRIu64 ",\"ram_used\":%" PRIu64 ",\"host_requests\":[]}",
-                         capsule_state_name(t->state), us / 1000, us % 1000, t->attempt > 0 ? t->attempt - 1 : 0,
-                         t->fuel, t->ram);
+    r = buffer_printf(to,
+                      ",\"state\":\"%s\",\"duration_ms\":%" PRIu64 ".%03" PRIu64 ",\"retries\":%" PRIu32
+                      ",\"fuel_consumed\":%" PRIu64 ",\"ram_used\":%" PRIu64 ",\"host_requests\":[%s]",
+                      capsule_state_name(t->state), us / 1000, us % 1000, t->attempt > 0 ? t->attempt - 1 : 0,
+                      t->fuel, t->ram, buffer_text(&t->requests));
+    if (r == 0 && t->requests_omitted > 0)
+        r = buffer_printf(to, ",\"host_requests_omitted\":%" PRIu32, t->requests_omitted);
+    return r == 0 ? buffer_putc(to, '}') : r;
 }
 
 static bool ended(const capsule_run *run) {

@@ -45,7 +45,8 @@ void outcome_set(struct outcome *o, enum outcome_type type, const char *format, 
 
 /* What a guest may report of itself; anything else counts as the code's own error. */
 static enum outcome_type reported_type(const char *name) {
-    static const enum outcome_type allowed[] = {OUTCOME_OUT_OF_MEMORY, OUTCOME_BAD_INPUT, OUTCOME_BAD_OUTPUT};
+    static const enum outcome_type allowed[] = {OUTCOME_OUT_OF_MEMORY, OUTCOME_BAD_INPUT, OUTCOME_BAD_OUTPUT,
+                                                OUTCOME_POLICY};
     for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++) {
         if (strcmp(name, types[allowed[i]].name) == 0)
             return allowed[i];

@@ -1,4 +1,4 @@
-/* A run, from its arguments to its end: the loop that gives its tasks their slices, and its events. */
+/* A run, from its arguments to its end, and its events. */
 #include "run/run.h"
 #include "base/clock.h"
 #include "base/digest.h"
@@ -7,41 +7,10 @@
 #include "run/runtime.h"
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* ---- queue ---- */
-
-void run_enqueue(struct capsule_run *run, struct task *t) {
-    t->phase = TASK_READY;
-    if (t->queued)
-        return;
-    t->queued = true;
-    t->queue_next = NULL;
-    t->queue_previous = run->queue_last;
-    if (run->queue_last != NULL)
-        run->queue_last->queue_next = t;
-    else
-        run->queue = t;
-    run->queue_last = t;
-}
-
-void run_dequeue(struct capsule_run *run, struct task *t) {
-    if (!t->queued)
-        return;
-    t->queued = false;
-    if (t->queue_previous != NULL)
-        t->queue_previous->queue_next = t->queue_next;
-    else
-        run->queue = t->queue_next;
-    if (t->queue_next != NULL)
-        t->queue_next->queue_previous = t->queue_previous;
-    else
-        run->queue_last = t->queue_previous;
-}
 
 /* ---- events ---- */
 
@@ -86,6 +55,18 @@ void run_output_event(const struct capsule_run *run, const struct task *t, int s
     event.stream = stream;
     event.bytes = bytes;
     event.bytes_n = n;
+    run->on_event(run->user, &event);
+}
+
+void run_request_event(const struct capsule_run *run, const struct task *t, const struct http_record *record) {
+    if (run->on_event == NULL)
+        return;
+    capsule_event event = event_of(run, t, CAPSULE_EVENT_REQUEST);
+    event.method = record->method;
+    event.url = record->url;
+    event.status = record->status;
+    event.request_duration = record->duration;
+    event.response_bytes = record->bytes;
     run->on_event(run->user, &event);
 }
 
@@ -148,7 +129,9 @@ static int prepare(struct capsule_run *run, const capsule_run_options *o, struct
         return r;
     if (buffer_putc(&body, ']') != 0)
         return error_set(err, ERROR_LIMIT, "the arguments are longer than %d bytes", (int)GUEST_MESSAGE_MAX);
-    return task_new(run, entry, NULL, body.data, body.size, false, &run->root, err);
+    r = task_new(run, entry, NULL, body.data, body.size, false, &run->root, err);
+    const char *why;
+    return r != 0 || task_admit(run->root, &why) ? r : error_set(err, ERROR_LIMIT, "%s", why);
 }
 
 int capsule_run_new(capsule_app *app, const capsule_run_options *options, capsule_run **ret_run,
@@ -165,6 +148,9 @@ int capsule_run_new(capsule_app *app, const capsule_run_options *options, capsul
     run->user = o->user;
     atomic_init(&run->wake_fd, -1);
     atomic_init(&run->cancelled, false);
+    atomic_init(&run->helpers, 0);
+    atomic_init(&run->queue_n, 0);
+    pthread_mutex_init(&run->lock, NULL);
     int r = prepare(run, o, &err);
     if (r != 0) {
         capsule_run_free(run);
@@ -178,6 +164,8 @@ void capsule_run_free(capsule_run *run) {
     if (run == NULL)
         return;
     task_free(run->root);
+    timers_done(&run->timers);
+    pthread_mutex_destroy(&run->lock);
     free(run->traceback);
     free(run->envelope);
     free(run);
@@ -185,70 +173,14 @@ void capsule_run_free(capsule_run *run) {
 
 /* ---- executing ---- */
 
-/* A live task for which its time has come, or NULL; and when the next one's will. */
-static struct task *find_due(const struct capsule_run *run, uint64_t now, uint64_t *ret_next) {
-    *ret_next = run->deadline;
-    for (struct task *t = run->live; t != NULL; t = t->next) {
-        uint64_t wake = task_wake_time(t);
-        if (wake <= now)
-            return t;
-        *ret_next = wake < *ret_next ? wake : *ret_next;
-    }
-    return NULL;
-}
-
-/* Sleeps until a time or until capsule_run_cancel. */
-static void idle(const struct capsule_run *run, uint64_t until) {
-    uint64_t now = clock_monotonic_ns(), ns = until > now ? until - now : 0;
-    struct timespec t = {.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
-    struct pollfd wake = {.fd = run->worker->wake_fd, .events = POLLIN};
-    uint64_t count;
-    if (ppoll(&wake, 1, until == UINT64_MAX ? NULL : &t, NULL) > 0)
-        (void)!read(run->worker->wake_fd, &count, sizeof count);
-}
-
-/* One turn: what is due, then one slice of one task, or sleep. */
-static void turn(struct capsule_run *run) {
-    uint64_t now = clock_monotonic_ns(), next;
-    if (atomic_load_explicit(&run->cancelled, memory_order_relaxed)) {
-        task_end(run->root, OUTCOME_CANCELLED, "the run was cancelled");
-        return;
-    }
-    if (now >= run->deadline) {
-        task_end(run->root, OUTCOME_TIMEOUT, "the run took longer than its timeout");
-        return;
-    }
-    struct task *t = find_due(run, now, &next);
-    if (t != NULL) {
-        task_wake(t, now);
-        return;
-    }
-    t = run->queue;
-    if (t == NULL) {
-        idle(run, next);
-        return;
-    }
-    run_dequeue(run, t);
-    task_step(t);
-}
-
 int capsule_run_wait(capsule_run *run, capsule_error *error) {
     struct error err = {0};
     if (run->waited)
         return runtime_fail(error, ERROR_INVALID, "this run has been waited for");
-    int r = runtime_take_worker(run->app->runtime, &run->worker, &err);
+    int r = scheduler_execute(&run->app->runtime->scheduler, run, &err);
     if (r != 0)
         return runtime_error(error, r, &err);
     run->waited = true;
-    atomic_store(&run->wake_fd, run->worker->wake_fd);
-    run->deadline = run->timeout == 0 ? UINT64_MAX : clock_monotonic_ns() + run->timeout;
-    run_state_event(run, run->root);
-    run_enqueue(run, run->root);
-    while (run->root->phase != TASK_ENDED)
-        turn(run);
-    atomic_store(&run->wake_fd, -1);
-    runtime_put_worker(run->app->runtime, run->worker);
-    run->worker = NULL;
     return (int)run->root->state;
 }
 

@@ -87,12 +87,17 @@ static void keep_freed_memory(void) {
     (void)mallopt(M_TOP_PAD, 1 << 20);
 }
 
+static unsigned max_sandboxes(const capsule_runtime_options *o) {
+    bool given = o->max_sandboxes > 0 && o->max_sandboxes < RUNTIME_SANDBOXES_MAX;
+    return given ? o->max_sandboxes : RUNTIME_SANDBOXES_MAX;
+}
+
 static int open_parts(capsule_runtime *rt, const capsule_runtime_options *o, struct error *err) {
     int r = find_guests(o->guest_dir, &rt->guests_dir, err);
     if (r == 0)
         r = cache_open(o->cache_dir, &rt->cache, err);
     if (r == 0)
-        r = engine_open(RUNTIME_SANDBOXES_MAX, &rt->engine, err);
+        r = engine_open(max_sandboxes(o), &rt->engine, err);
     return r == 0 ? guest_open(&rt->python, rt->guests_dir, "python", err) : r;
 }
 
@@ -105,6 +110,7 @@ int capsule_open(const capsule_runtime_options *options, capsule_runtime **ret_r
         return runtime_fail(error, ERROR_NOMEM, "no memory for a runtime");
     keep_freed_memory();
     pthread_mutex_init(&rt->lock, NULL);
+    scheduler_init(&rt->scheduler, rt, o->jobs);
     rt->on_progress = o->on_progress;
     rt->user = o->user;
     int r = open_parts(rt, o, &err);
@@ -125,7 +131,9 @@ static void worker_free(struct worker *w) {
 void capsule_close(capsule_runtime *rt) {
     if (rt == NULL)
         return;
-    for (struct worker *w = rt->idle, *next; w != NULL; w = next) {
+    scheduler_done(&rt->scheduler);
+    http_client_free(rt->http);
+    for (struct worker *w = rt->workers, *next; w != NULL; w = next) {
         next = w->next;
         worker_free(w);
     }
@@ -144,52 +152,67 @@ struct guest_context runtime_guest_context(struct capsule_runtime *rt) {
 
 /* ---- workers ---- */
 
-static struct worker *pop_idle(struct capsule_runtime *rt) {
-    struct worker **at = &rt->idle;
-    for (struct worker **i = &rt->idle; *i != NULL; i = &(*i)->next) {
-        if (pthread_equal((*i)->last_thread, pthread_self())) {
-            at = i; /* its slots are in this core's caches */
+/* One that nobody uses, the one that last ran on this thread if there is: its slots are in this core's caches. */
+static struct worker *find_idle(const struct capsule_runtime *rt) {
+    struct worker *found = NULL;
+    for (struct worker *w = rt->workers; w != NULL; w = w->next) {
+        if (w->taken)
+            continue;
+        found = w;
+        if (pthread_equal(w->last_thread, pthread_self()))
             break;
-        }
     }
-    struct worker *w = *at;
-    if (w != NULL)
-        *at = w->next;
-    return w;
+    return found;
 }
 
-int runtime_take_worker(struct capsule_runtime *rt, struct worker **ret, struct error *err) {
-    pthread_mutex_lock(&rt->lock);
-    struct worker *w = pop_idle(rt);
-    pthread_mutex_unlock(&rt->lock);
-    if (w == NULL) {
-        w = FAULT("runtime.worker") ? NULL : calloc(1, sizeof *w);
-        if (w == NULL)
-            return error_set(err, ERROR_NOMEM, "no memory for a worker");
-        w->slots = SLOT_POOL_INIT(engine_slots(rt->engine));
-        w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-        if (w->wake_fd < 0) {
-            free(w);
-            return error_errno(err, ERROR_IO, errno, "can't make an event descriptor");
-        }
+static int worker_new(struct capsule_runtime *rt, struct worker **ret, struct error *err) {
+    struct worker *w = FAULT("runtime.worker") ? NULL : calloc(1, sizeof *w);
+    if (w == NULL)
+        return error_set(err, ERROR_NOMEM, "no memory for a worker");
+    w->slots = SLOT_POOL_INIT(engine_slots(rt->engine));
+    w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (w->wake_fd < 0) {
+        free(w);
+        return error_errno(err, ERROR_IO, errno, "can't make an event descriptor");
     }
-    w->last_thread = pthread_self();
+    w->next = rt->workers;
+    rt->workers = w;
     *ret = w;
     return 0;
 }
 
+int runtime_take_worker(struct capsule_runtime *rt, struct worker **ret, struct error *err) {
+    pthread_mutex_lock(&rt->lock);
+    struct worker *w = find_idle(rt);
+    int r = w != NULL ? 0 : worker_new(rt, &w, err);
+    if (r == 0) {
+        w->taken = true;
+        w->last_thread = pthread_self();
+        *ret = w;
+    }
+    pthread_mutex_unlock(&rt->lock);
+    return r;
+}
+
 void runtime_put_worker(struct capsule_runtime *rt, struct worker *w) {
     pthread_mutex_lock(&rt->lock);
-    w->next = rt->idle;
-    rt->idle = w;
+    w->taken = false;
     pthread_mutex_unlock(&rt->lock);
 }
 
 void runtime_forget_image(struct capsule_runtime *rt, const struct image *image) {
     pthread_mutex_lock(&rt->lock);
-    for (struct worker *w = rt->idle; w != NULL; w = w->next)
+    for (struct worker *w = rt->workers; w != NULL; w = w->next)
         slot_pool_trim(&w->slots, image);
     pthread_mutex_unlock(&rt->lock);
+}
+
+int runtime_http(struct capsule_runtime *rt, struct http_client **ret, struct error *err) {
+    pthread_mutex_lock(&rt->lock);
+    int r = rt->http != NULL ? 0 : http_client_new(&rt->http, err);
+    *ret = rt->http;
+    pthread_mutex_unlock(&rt->lock);
+    return r;
 }
 
 /* ---- upkeep ---- */

@@ -6,18 +6,21 @@
 
 #include "app/cache.h"
 #include "capsule.h"
+#include "net/http.h"
 #include "run/guest.h"
+#include "run/scheduler.h"
 #include "sandbox/engine.h"
 #include <pthread.h>
 
 /* A slot takes up to four of the kernel's 65,530 maps (vm.max_map_count's default), a stack two: 8,000 leave room for the embedder. */
 enum { RUNTIME_SANDBOXES_MAX = 8000 };
 
-/* What runs on one thread: the slots that it keeps warm, and the means to wake it. */
+/* What a thread that executes tasks has: the slots that it keeps warm, and the means to wake it. */
 struct worker {
     struct slot_pool slots;
     int wake_fd; /* eventfd */
     pthread_t last_thread;
+    bool taken;
     struct worker *next;
 };
 
@@ -29,14 +32,18 @@ struct capsule_runtime {
     void (*on_progress)(void *user, const char *what);
     void *user;
     pthread_mutex_t lock;
-    struct worker *idle; /* of runs that ended */
+    struct worker *workers; /* all */
+    struct scheduler scheduler;
+    _Atomic uint64_t sandboxes_closed;
+    struct http_client *http; /* NULL until the first request */
 };
 
 /* A worker that nobody uses, the one that last ran on this thread if there is. */
 int runtime_take_worker(struct capsule_runtime *rt, struct worker **ret, struct error *err);
 void runtime_put_worker(struct capsule_runtime *rt, struct worker *w);
-/* Gives back the idle slots of an image. */
+/* Gives back the idle slots of an image (NULL: of all), on all threads. */
 void runtime_forget_image(struct capsule_runtime *rt, const struct image *image);
+int runtime_http(struct capsule_runtime *rt, struct http_client **ret, struct error *err);
 struct guest_context runtime_guest_context(struct capsule_runtime *rt);
 
 /* Copies *from to *to (which may be NULL) and returns code. */

@@ -1,9 +1,11 @@
-/* A task's life: attempts, calls of other tasks, retries, its end. */
+/* A task's life: attempts, retries, its end. */
 #include "run/task.h"
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/fault.h"
 #include "guest/abi.h"
+#include "run/calls.h"
+#include "run/requests.h"
 #include "run/run.h"
 #include "run/runtime.h"
 #include "sandbox/operation.h"
@@ -11,8 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { HEADER_MAX = GUEST_HEADER_MAX, REPLY_MAX = 4 * GUEST_HEADER_MAX };
 
 /* ---- making ---- */
 
@@ -23,26 +23,6 @@ static char *make_key(const struct capsule_run *run, struct task *parent) {
     return n < 0 ? NULL : key;
 }
 
-static void link_live(struct task *t) {
-    struct capsule_run *run = t->run;
-    t->next = run->live;
-    if (run->live != NULL)
-        run->live->previous = t;
-    run->live = t;
-    run->live_n++;
-}
-
-static void unlink_live(struct task *t) {
-    struct capsule_run *run = t->run;
-    if (t->previous != NULL)
-        t->previous->next = t->next;
-    else
-        run->live = t->next;
-    if (t->next != NULL)
-        t->next->previous = t->previous;
-    run->live_n--;
-}
-
 int task_new(struct capsule_run *run, const struct app_task *definition, struct task *parent, const char *body,
              size_t body_n, bool tagged, struct task **ret, struct error *err) {
     struct task *t = FAULT("task.alloc") ? NULL : calloc(1, sizeof *t);
@@ -51,9 +31,7 @@ int task_new(struct capsule_run *run, const struct app_task *definition, struct 
     t->key = make_key(run, parent);
     t->body = malloc(body_n + 1);
     if (t->key == NULL || t->body == NULL) {
-        free(t->key);
-        free(t->body);
-        free(t);
+        task_free(t);
         return error_set(err, ERROR_NOMEM, "no memory for a task's arguments");
     }
     memcpy(t->body, body, body_n);
@@ -64,33 +42,45 @@ int task_new(struct capsule_run *run, const struct app_task *definition, struct 
     t->definition = definition;
     t->parent = parent;
     t->depth = parent == NULL ? 1 : parent->depth + 1;
-    t->id = ++run->tasks_ever;
     t->created = clock_monotonic_ns();
-    t->deadline = t->retry_at = UINT64_MAX;
+    t->deadline = t->timer = UINT64_MAX;
     t->state = CAPSULE_CREATED;
-    link_live(t);
+    t->requests = BUFFER_INIT(TASK_REQUESTS_MAX);
     *ret = t;
     return 0;
 }
 
-/* Closes the running attempt's sandbox, if it got that far, and adds up what it used. */
-static void close_attempt(struct task *t) {
-    if (t->sandbox != NULL) {
-        uint64_t ram = sandbox_ram(t->sandbox);
-        t->fuel += sandbox_fuel_used(t->sandbox);
-        t->ram = ram > t->ram ? ram : t->ram;
-        sandbox_close(t->sandbox);
-        t->sandbox = NULL;
+bool task_admit(struct task *t, const char **ret_why) {
+    struct capsule_run *run = t->run;
+    if (t->depth > TASK_DEPTH_MAX)
+        *ret_why = "task calls are nested more than 128 deep";
+    else if (run->live_n >= TASKS_ALIVE_MAX)
+        *ret_why = "more than 100,000 tasks of the run are alive";
+    else if (t->body_n > RUN_ARGUMENTS_MAX - run->arguments)
+        *ret_why = "the arguments of all tasks that are alive are more than 1 GiB";
+    else if (!timers_reserve(&run->timers, run->live_n + 1))
+        *ret_why = "there's no memory for another task";
+    else
+        *ret_why = NULL;
+    if (*ret_why != NULL)
+        return false;
+    run->live_n++;
+    run->arguments += t->body_n;
+    t->id = ++run->tasks_ever;
+    if (t->parent != NULL) {
+        t->sibling_next = t->parent->children;
+        if (t->sibling_next != NULL)
+            t->sibling_next->sibling_previous = t;
+        t->parent->children = t;
     }
-    mounts_done(&t->mounts);
-    t->deadline = UINT64_MAX;
+    return true;
 }
 
 void task_free(struct task *t) {
     if (t == NULL)
         return;
-    close_attempt(t);
     outcome_done(&t->outcome);
+    buffer_done(&t->requests);
     free(t->key);
     free(t->body);
     free(t);
@@ -98,68 +88,56 @@ void task_free(struct task *t) {
 
 /* ---- ending ---- */
 
-static int write_reply_header(const struct task *t, struct buffer *to) {
-    if (t->outcome.type == OUTCOME_OK)
-        return buffer_puts(to, t->outcome.tagged ? "{\"ok\":true,\"tagged\":true}" : "{\"ok\":true}");
-    int r = buffer_puts(to, "{\"ok\":false,\"error\":");
-    if (r == 0)
-        r = outcome_write_error(&t->outcome, to);
-    if (r == 0)
-        r = buffer_printf(to, ",\"retry\":%s,\"execution\":", t->outcome.retry ? "true" : "false");
-    if (r == 0)
-        r = run_write_execution(t->run, t, to);
-    return r == 0 ? buffer_puts(to, "}}") : r;
+static void leave_parent(struct task *t) {
+    if (t->sibling_previous != NULL)
+        t->sibling_previous->sibling_next = t->sibling_next;
+    else
+        t->parent->children = t->sibling_next;
+    if (t->sibling_next != NULL)
+        t->sibling_next->sibling_previous = t->sibling_previous;
 }
 
-/* Answers the parent's operation and lets it go on if that's what it waits for. */
-static void tell_parent(struct task *t) {
+void task_go_on(struct task *t, bool by_worker) {
+    if (t->phase != TASK_WAITING)
+        return;
+    bool ready = t->closing ? t->children == NULL && t->http == NULL
+                            : t->sandbox != NULL && sandbox_ready(t->sandbox, clock_monotonic_ns());
+    if (ready)
+        scheduler_enqueue(t, by_worker);
+}
+
+/* Answers the parent's operation. reply may be NULL: no memory. */
+static void tell_parent(struct task *t, char *reply, size_t n) {
     struct task *parent = t->parent;
-    if (parent == NULL || parent->sandbox == NULL)
-        return;
-    CLEANUP(buffer_done) struct buffer header = BUFFER_INIT(REPLY_MAX);
-    static const char too_long[] =
-        "{\"ok\":false,\"error\":{\"type\":\"host_error\",\"message\":\"the error is too long to pass on\"}}";
-    bool fits = write_reply_header(t, &header) == 0 && header.size <= GUEST_HEADER_MAX;
-    size_t n = 0;
-    char *message = fits ? message_new(header.data, header.size, t->outcome.result, t->outcome.result_n, &n)
-                         : message_new(too_long, sizeof too_long - 1, NULL, 0, &n);
-    if (message == NULL) {
-        task_end(parent, OUTCOME_HOST_ERROR, "no memory for a result");
-        return;
-    }
-    sandbox_complete(parent->sandbox, t->parent_op, message, n);
-    if (parent->phase == TASK_WAITING && sandbox_ready(parent->sandbox, clock_monotonic_ns()))
-        run_enqueue(t->run, parent);
+    if (parent->closing)
+        free(reply);
+    else if (reply == NULL)
+        task_stop(parent, OUTCOME_HOST_ERROR, "no memory for a result", true);
+    else if (n > RUN_RESULTS_MAX - sandbox_untaken(parent->sandbox)) {
+        free(reply);
+        task_stop(parent, OUTCOME_OUT_OF_MEMORY, "the results that it hasn't taken are more than 1 GiB", true);
+    } else
+        sandbox_complete(parent->sandbox, t->parent_op, reply, n);
 }
 
-static void cancel_children(const struct task *t) {
-    struct task *child = t->run->live;
-    while (child != NULL) {
-        if (child->parent != t) {
-            child = child->next;
-            continue;
-        }
-        task_end(child, OUTCOME_CANCELLED, "its caller ended");
-        child = t->run->live; /* anything may have left the list */
-    }
-}
-
-/* While a task is being ended its children must not wake it: only a TASK_WAITING one is queued by tell_parent. */
-static void stop_attempt(struct task *t) {
+static void end(struct task *t, char *reply, size_t reply_n) {
+    struct capsule_run *run = t->run;
     t->phase = TASK_ENDED;
-    run_dequeue(t->run, t);
-    cancel_children(t);
-    close_attempt(t);
-}
-
-static void finish(struct task *t) {
     t->duration = clock_monotonic_ns() - t->created;
     t->state = outcome_state(t->outcome.type);
-    unlink_live(t);
-    run_state_event(t->run, t);
-    tell_parent(t);
-    if (t->parent != NULL)
-        task_free(t);
+    run->live_n--;
+    run->arguments -= t->body_n;
+    run_state_event(run, t);
+    if (t->parent == NULL) {
+        scheduler_wake_driver(run);
+        return;
+    }
+    if (t->outcome.type != OUTCOME_OK)
+        reply = call_failure(t, &reply_n);
+    tell_parent(t, reply, reply_n);
+    leave_parent(t);
+    task_go_on(t->parent, true);
+    task_free(t);
 }
 
 static uint64_t backoff(uint32_t attempt) {
@@ -172,112 +150,79 @@ static uint64_t backoff(uint32_t attempt) {
     return delay / 2 + random % (delay / 2 + 1);
 }
 
-/* t->outcome says how the attempt ended: the task ends as well, or tries again later. */
-static void end_attempt(struct task *t) {
-    stop_attempt(t);
-    if (t->outcome.type == OUTCOME_OK || !t->outcome.retry || t->attempt > t->definition->policy.max_retries) {
-        finish(t);
-        return;
-    }
+static void try_again(struct task *t) {
     uint64_t delay = backoff(t->attempt);
     run_retry_event(t->run, t, delay);
-    t->retry_at = clock_monotonic_ns() + delay;
+    t->closing = false;
+    t->stop = OUTCOME_OK;
     t->phase = TASK_WAITING;
+    scheduler_set_timer(t, clock_monotonic_ns() + delay);
 }
 
-void task_end(struct task *t, enum outcome_type type, const char *message) {
-    outcome_set(&t->outcome, type, "%s", message);
-    stop_attempt(t);
-    finish(t);
-}
-
-/* ---- calls of other tasks ---- */
-
-static void answer(struct task *t, uint32_t op, enum outcome_type type, const char *message) {
-    struct outcome outcome = {0};
-    CLEANUP(buffer_done) struct buffer header = BUFFER_INIT(REPLY_MAX);
-    outcome_set(&outcome, type, "%s", message);
-    buffer_puts(&header, "{\"ok\":false,\"error\":");
-    outcome_write_error(&outcome, &header);
-    buffer_puts(&header, ",\"retry\":false}}");
-    outcome_done(&outcome);
-    size_t n = 0;
-    char *reply = message_new(header.data, header.size, NULL, 0, &n);
-    if (reply != NULL)
-        sandbox_complete(t->sandbox, op, reply, n);
-}
-
-static int32_t call_task(struct task *t, uint32_t op, const json_value *header, const char *body, size_t body_n) {
-    const char *name = json_text(json_get(header, "task"), "");
-    const struct app_task *definition = app_find(t->run->app, name);
-    char message[256];
-    if (definition == NULL) {
-        snprintf(message, sizeof message, "there's no task named \"%.100s\"", name);
-        answer(t, op, OUTCOME_NOT_FOUND, message);
-        return 0;
+static void close_sandbox(struct task *t) {
+    if (t->sandbox != NULL) {
+        uint64_t ram = sandbox_ram(t->sandbox);
+        t->fuel += sandbox_fuel_used(t->sandbox);
+        t->ram = ram > t->ram ? ram : t->ram;
+        sandbox_close(t->sandbox);
+        t->sandbox = NULL;
+        atomic_fetch_add(&t->run->app->runtime->sandboxes_closed, 1);
     }
-    if (t->depth >= TASK_DEPTH_MAX || t->run->live_n >= TASKS_ALIVE_MAX) {
-        snprintf(message, sizeof message,
-                 t->depth >= TASK_DEPTH_MAX ? "task calls are nested more than %d deep"
-                                            : "more than %d tasks of the run are alive",
-                 t->depth >= TASK_DEPTH_MAX ? (int)TASK_DEPTH_MAX : (int)TASKS_ALIVE_MAX);
-        answer(t, op, OUTCOME_POLICY, message);
-        return 0;
-    }
-    struct task *child;
-    if (task_new(t->run, definition, t, body, body_n, json_bool(json_get(header, "tagged"), false), &child,
-                 NULL) != 0) {
-        answer(t, op, OUTCOME_HOST_ERROR, "no memory for another task");
-        return 0;
-    }
-    child->parent_op = op;
-    run_state_event(t->run, child);
-    run_enqueue(t->run, child);
-    return 0;
+    mounts_done(&t->mounts);
 }
 
-static int32_t submit(void *user, uint32_t op, const json_value *header, const char *body, size_t body_n) {
-    static const char *const kinds[] = {
-#define OPERATION(name, kind) [OPERATION_##name] = kind,
-#include "guest/hostcalls.def"
-#undef OPERATION
-    };
-    const char *kind = json_text(json_get(header, "op"), "");
-    return strcmp(kind, kinds[OPERATION_TASK_CALL]) == 0 ? call_task(user, op, header, body, body_n)
-                                                         : GUEST_E_BAD_MESSAGE;
+static void stop_children(const struct task *t) {
+    for (struct task *child = t->children; child != NULL; child = child->sibling_next)
+        task_stop(child, OUTCOME_CANCELLED, "its caller ended", true);
 }
 
-static void cancel(void *user, uint32_t op) {
-    const struct task *t = user;
-    for (struct task *child = t->run->live; child != NULL; child = child->next) {
-        if (child->parent == t && child->parent_op == op) {
-            task_end(child, OUTCOME_CANCELLED, "its caller cancelled it");
-            return;
-        }
-    }
+static void begin_closing(struct task *t) {
+    t->closing = true;
+    t->deadline = UINT64_MAX;
+    t->starved_since = 0;
+    scheduler_set_timer(t, UINT64_MAX);
+    stop_children(t);
+    if (t->http != NULL)
+        http_session_close(t->http);
 }
 
-static void forward_output(void *user, int stream, const void *bytes, size_t n) {
-    const struct task *t = user;
-    run_output_event(t->run, t, stream, bytes, n);
+static void finish_closing(struct task *t) {
+    pthread_mutex_unlock(&t->run->lock);
+    char *reply = NULL;
+    size_t reply_n = 0;
+    close_sandbox(t);
+    if (t->outcome.type == OUTCOME_OK && t->parent != NULL)
+        reply = call_success(t, &reply_n);
+    pthread_mutex_lock(&t->run->lock);
+    bool again = t->outcome.type != OUTCOME_OK && t->outcome.retry && !t->final &&
+                 t->attempt <= t->definition->policy.max_retries;
+    if (again)
+        try_again(t);
+    else
+        end(t, reply, reply_n);
+}
+
+static void set_stop_outcome(struct task *t) {
+    if (t->stop == OUTCOME_TIMEOUT && t->stop_text == NULL)
+        outcome_set(&t->outcome, OUTCOME_TIMEOUT, "the task took longer than its timeout of %g s",
+                    (double)t->definition->policy.timeout_ns / (double)NS_PER_S);
+    else
+        outcome_set(&t->outcome, t->stop, "%s", t->stop_text);
+}
+
+void task_stop(struct task *t, enum outcome_type type, const char *text, bool final) {
+    bool stronger = t->stop == OUTCOME_OK || (final && !t->final);
+    t->final = t->final || final;
+    if (t->phase == TASK_ENDED || !stronger)
+        return;
+    t->stop = type;
+    t->stop_text = text;
+    stop_children(t);
+    if (t->phase == TASK_WAITING && !t->closing)
+        scheduler_enqueue(t, true);
 }
 
 /* ---- attempts ---- */
-
-static int write_call_header(const struct task *t, struct buffer *to) {
-    buffer_puts(to, "{\"task\":");
-    json_write_string(to, t->definition->policy.name, strlen(t->definition->policy.name));
-    buffer_printf(to, ",\"run_id\":\"%s\",\"task_id\":%" PRIu32 ",\"attempt\":%" PRIu32 ",\"key\":\"%s\"",
-                  t->run->id, t->id, t->attempt, t->key);
-    if (t->deadline != UINT64_MAX)
-        buffer_printf(to, ",\"deadline_ns\":%" PRIu64, clock_wall_ns() + (t->deadline - clock_monotonic_ns()));
-    if (t->definition->env_json != NULL) {
-        buffer_puts(to, ",\"env\":");
-        buffer_puts(to, t->definition->env_json);
-    }
-    return buffer_printf(to, ",\"outer\":%s,\"tagged\":%s}", t->parent == NULL ? "true" : "false",
-                         t->tagged ? "true" : "false");
-}
 
 /* The mounts of this attempt: the application's own array where the policy grants nothing. */
 static int collect_mounts(struct task *t, struct wasi_options *wasi, struct error *err) {
@@ -295,89 +240,159 @@ static int collect_mounts(struct task *t, struct wasi_options *wasi, struct erro
     return r;
 }
 
-static int open_sandbox(struct task *t, struct error *err) {
+static void forward_output(void *user, int stream, const void *bytes, size_t n) {
+    const struct task *t = user;
+    pthread_mutex_lock(&t->run->lock);
+    run_output_event(t->run, t, stream, bytes, n);
+    pthread_mutex_unlock(&t->run->lock);
+}
+
+static int open_sandbox(struct task *t, struct worker *w, struct error *err) {
     const struct capsule_app *app = t->run->app;
     const struct policy *policy = &t->definition->policy;
     struct sandbox_options options = {
         .engine = app->runtime->engine,
         .module = &app->runtime->python.module,
         .image = app->image,
-        .slots = &t->run->worker->slots,
+        .slots = &w->slots,
         .fuel = policy->fuel,
         .ram = policy->ram,
         .wasi = {.limits = wasi_limits_default(), .output = forward_output, .user = t},
-        .host = {.submit = submit, .cancel = cancel, .user = t}};
+        .host = {.submit = calls_submit, .cancel = calls_cancel, .user = t}};
+    mounts_done(&t->mounts); /* of a try that found no sandbox free */
     int r = collect_mounts(t, &options.wasi, err);
-    return r == 0 ? sandbox_open(&options, &t->sandbox, err) : r;
-}
-
-static int start_attempt(struct task *t, struct error *err) {
-    t->attempt++;
-    t->retry_at = UINT64_MAX;
-    outcome_done(&t->outcome);
-    if (t->definition->policy.timeout_ns != 0)
-        t->deadline = clock_monotonic_ns() + t->definition->policy.timeout_ns;
-    t->state = CAPSULE_RUNNING;
-    run_state_event(t->run, t);
-    int r = open_sandbox(t, err);
     if (r != 0)
         return r;
-    CLEANUP(buffer_done) struct buffer header = BUFFER_INIT(HEADER_MAX);
-    r = write_call_header(t, &header);
+    r = sandbox_open(&options, &t->sandbox, err);
+    if (r != ERROR_LIMIT)
+        return r;
+    /* Perhaps other threads keep idle ones. */
+    runtime_forget_image(app->runtime, NULL);
+    return sandbox_open(&options, &t->sandbox, err);
+}
+
+static int start(struct task *t, struct worker *w, struct error *err) {
+    int r = open_sandbox(t, w, err);
+    if (r != 0)
+        return r;
+    CLEANUP(buffer_done) struct buffer header = BUFFER_INIT(GUEST_HEADER_MAX);
+    r = call_write_header(t, &header);
     if (r != 0)
         return error_set(err, r, "the call's header is too long");
     return sandbox_begin_message(t->sandbox, "guest_call", header.data, header.size, t->body, t->body_n, err);
 }
 
 /* Why an attempt couldn't start, as the caller sees it. */
-static void start_failed(struct task *t, int code, const struct error *err) {
+static void set_start_outcome(struct task *t, int code, const struct error *err) {
     enum outcome_type type = OUTCOME_HOST_ERROR;
     if (code == ERROR_PROJECT)
         type = OUTCOME_POLICY; /* a granted file is gone */
-    else if (code == ERROR_LIMIT && t->sandbox != NULL)
+    else if (code == ERROR_LIMIT && t->sandbox == NULL)
+        type = OUTCOME_POLICY; /* sandboxes */
+    else if (code == ERROR_LIMIT)
         type = t->body_n > GUEST_MESSAGE_MAX - GUEST_HEADER_MAX ? OUTCOME_BAD_INPUT : OUTCOME_OUT_OF_MEMORY;
     outcome_set(&t->outcome, type, "%s", err->message);
-    end_attempt(t);
 }
 
-void task_step(struct task *t) {
-    struct error err = {0};
-    int r = t->sandbox == NULL ? start_attempt(t, &err) : 0;
-    if (r != 0) {
-        start_failed(t, r, &err);
-        return;
+enum slice_end { SLICE_USED, SLICE_PARKED, SLICE_STARVED, SLICE_ENDED };
+
+static enum slice_end try_start(struct task *t, struct worker *w) {
+    struct error err;
+    err.message[0] = '\0'; /* all of it is 8 KiB, and this path is hot */
+    int r = start(t, w, &err);
+    if (r == 0)
+        return SLICE_USED;
+    bool starved = r == ERROR_LIMIT && t->sandbox == NULL;
+    uint64_t now = clock_monotonic_ns(), closed = atomic_load(&t->run->app->runtime->sandboxes_closed);
+    if (starved && (t->starved_since == 0 || closed != t->starved_closed)) {
+        t->starved_since = now;
+        t->starved_closed = closed;
     }
+    if (starved && now - t->starved_since < TASK_STARVED_MAX_NS)
+        return SLICE_STARVED;
+    set_start_outcome(t, r, &err);
+    return SLICE_ENDED;
+}
+
+static enum slice_end run_guest(struct task *t) {
     switch (sandbox_poll(t->sandbox)) {
     case SANDBOX_RUNNABLE:
-        run_enqueue(t->run, t);
-        break;
+        return SLICE_USED;
     case SANDBOX_PARKED:
-        t->phase = TASK_WAITING;
-        if (sandbox_ready(t->sandbox, clock_monotonic_ns()))
-            run_enqueue(t->run, t);
-        break;
-    case SANDBOX_ENDED:
+        return SLICE_PARKED;
+    default:
         outcome_read(&t->outcome, t->sandbox);
-        end_attempt(t);
-        break;
+        return SLICE_ENDED;
     }
 }
 
-uint64_t task_wake_time(const struct task *t) {
-    uint64_t wake = t->deadline;
-    if (t->phase == TASK_WAITING) {
-        uint64_t wait = t->sandbox != NULL ? sandbox_wake_time(t->sandbox) : t->retry_at;
-        wake = wait < wake ? wait : wake;
+static void begin_attempt(struct task *t) {
+    t->attempt++;
+    outcome_done(&t->outcome);
+    if (t->definition->policy.timeout_ns != 0)
+        t->deadline = clock_monotonic_ns() + t->definition->policy.timeout_ns;
+    scheduler_set_timer(t, t->deadline);
+    t->state = CAPSULE_RUNNING;
+    run_state_event(t->run, t);
+}
+
+static void wait_until(struct task *t, uint64_t at) {
+    t->phase = TASK_WAITING;
+    scheduler_set_timer(t, at < t->deadline ? at : t->deadline);
+}
+
+static void park(struct task *t) {
+    uint64_t until = sandbox_wake_time(t->sandbox);
+    if (sandbox_ready(t->sandbox, until == UINT64_MAX ? 0 : clock_monotonic_ns()))
+        scheduler_enqueue(t, true);
+    else
+        wait_until(t, until);
+}
+
+/* The task is TASK_RUNNING afterwards only if the attempt is over. */
+static void use_slice(struct task *t, struct worker *w) {
+    bool fresh = t->sandbox == NULL;
+    if (fresh && t->starved_since == 0)
+        begin_attempt(t);
+    pthread_mutex_unlock(&t->run->lock);
+    enum slice_end how = fresh ? try_start(t, w) : SLICE_USED;
+    if (how == SLICE_USED)
+        how = run_guest(t);
+    pthread_mutex_lock(&t->run->lock);
+    if (how != SLICE_STARVED)
+        t->starved_since = 0;
+    if (how == SLICE_ENDED)
+        begin_closing(t);
+    else if (t->stop != OUTCOME_OK)
+        return;
+    else if (how == SLICE_USED)
+        scheduler_enqueue(t, true);
+    else if (how == SLICE_PARKED)
+        park(t);
+    else
+        wait_until(t, clock_monotonic_ns() + TASK_STARVED_POLL_NS);
+}
+
+void task_step(struct task *t, struct worker *w) {
+    if (!t->closing && t->stop == OUTCOME_OK)
+        use_slice(t, w);
+    if (t->phase != TASK_RUNNING)
+        return;
+    if (!t->closing) {
+        set_stop_outcome(t);
+        begin_closing(t);
     }
-    return wake;
+    if (t->children == NULL && t->http == NULL)
+        finish_closing(t);
+    else
+        t->phase = TASK_WAITING;
 }
 
 void task_wake(struct task *t, uint64_t now) {
-    if (now < t->deadline) {
-        run_enqueue(t->run, t);
-        return;
+    if (now >= t->deadline) {
+        t->deadline = UINT64_MAX;
+        task_stop(t, OUTCOME_TIMEOUT, NULL, false);
+    } else if (t->phase == TASK_WAITING) {
+        scheduler_enqueue(t, true);
     }
-    outcome_set(&t->outcome, OUTCOME_TIMEOUT, "the task took longer than its timeout of %g s",
-                (double)t->definition->policy.timeout_ns / (double)NS_PER_S);
-    end_attempt(t);
 }

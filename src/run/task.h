@@ -1,10 +1,15 @@
 /* One task of a run: a call of a function, over all of its attempts, each in a sandbox of its own.
  *
- * States: created → running → completed | failed | timed_out | cancelled. A task's children end before it does.
- * Owned by its run; used on the run's thread only. */
+ * States: created → running → completed | failed | timed_out | cancelled. A task's children end before it does: when an attempt is over, whatever ended
+ * it, it's *closing*: its children are stopped and its HTTP requests ended; when the last of them is gone its sandbox is closed, and the task ends or
+ * tries again.
+ *
+ * Thread rule: run->lock guards everything here. A TASK_RUNNING task belongs to the worker that took it from the queue, which lets go of the
+ * lock while its guest runs and while its sandbox is opened or closed; others may then only call task_stop on it and give it children. */
 #ifndef RUN_TASK_H
 #define RUN_TASK_H
 
+#include "base/buffer.h"
 #include "capsule.h"
 #include "run/app.h"
 #include "run/outcome.h"
@@ -13,22 +18,31 @@
 #include <stdint.h>
 
 /* How deep calls may nest, and how many tasks of a run may be alive at once. Reaching either is a `policy` error for the caller. */
-enum { TASK_DEPTH_MAX = 128, TASKS_ALIVE_MAX = 4096 };
+enum { TASK_DEPTH_MAX = 128, TASKS_ALIVE_MAX = 100000 };
 
 /* Backoff between attempts: doubling from the first to the last, half of it random. */
 #define TASK_BACKOFF_FIRST_NS (100 * NS_PER_MS)
 #define TASK_BACKOFF_LAST_NS (10 * NS_PER_S)
+/* How often a task asks again when all sandboxes are in use, and how long none may have become free before that's an error. */
+#define TASK_STARVED_POLL_NS (2 * NS_PER_MS)
+#define TASK_STARVED_MAX_NS (10 * NS_PER_S)
+/* Bytes of the list of HTTP requests that a task's "execution" tells. */
+enum { TASK_REQUESTS_MAX = 256 * 1024 };
 
 enum task_phase {
-    TASK_READY,   /* in the run's queue: it has a slice to use */
-    TASK_WAITING, /* parked, or between two attempts */
+    TASK_READY,   /* in the run's queue */
+    TASK_RUNNING, /* a worker has it */
+    TASK_WAITING, /* parked, between two attempts, for a sandbox, or closing while children or requests are left */
     TASK_ENDED
 };
+
+struct worker;
+struct http_session;
 
 struct task {
     struct capsule_run *run;
     const struct app_task *definition;
-    struct task *parent;
+    struct task *parent, *children, *sibling_previous, *sibling_next;
     uint32_t parent_op;        /* the operation of the parent's sandbox that this task answers */
     uint32_t id, depth, calls; /* calls: children ever, for their keys */
     char *key;                 /* idempotency key: the run's id and the path of call numbers */
@@ -38,32 +52,46 @@ struct task {
 
     capsule_state state;
     enum task_phase phase;
+    struct task *queue_next;
+    uint64_t timer; /* see scheduler_set_timer */
+    uint32_t timer_index;
+
     uint32_t attempt;        /* from 1 once it runs */
     struct sandbox *sandbox; /* of the running attempt; NULL between attempts */
+    struct http_session *http;
     struct mount_table mounts;
-    uint64_t created, deadline, retry_at; /* monotonic ns; UINT64_MAX: none */
-    uint64_t duration;                    /* from created to its end, ns */
-    uint64_t fuel, ram;                   /* all ended attempts; the largest */
-    struct outcome outcome;
+    uint64_t created, deadline; /* monotonic ns; UINT64_MAX: none */
+    uint64_t starved_since;     /* it waits for a sandbox; 0: it doesn't */
+    uint64_t starved_closed;    /* sandboxes closed when starved_since was set */
 
-    struct task *previous, *next;             /* in the run's list of live tasks */
-    struct task *queue_previous, *queue_next; /* in its queue, while TASK_READY and queued */
-    bool queued;
+    /* Why the attempt is to end, if somebody wants that: OUTCOME_OK for no, and in words. final: no further attempt. */
+    enum outcome_type stop;
+    const char *stop_text;
+    bool final, closing;
+
+    struct outcome outcome;
+    uint64_t duration;      /* from created to its end, ns */
+    uint64_t fuel, ram;     /* all ended attempts; the largest */
+    struct buffer requests; /* records of its HTTP requests as JSON, with commas between */
+    uint32_t requests_omitted;
 };
 
-/* Copies body. */
+/* Copies body. Not known to the run yet: the lock needn't be held. */
 int task_new(struct capsule_run *run, const struct app_task *definition, struct task *parent, const char *body,
              size_t body_n, bool tagged, struct task **ret, struct error *err);
+/* Makes it one of the run's tasks. False, and *ret_why in words, if the run may have no more; it's the caller's to free then. */
+bool task_admit(struct task *t, const char **ret_why);
 void task_free(struct task *t);
 
-/* Uses one slice: opens the sandbox of the first or next attempt if need be. t isn't queued. It may have been freed afterwards, as any
- * of its ancestors and descendants; a root never is. */
-void task_step(struct task *t);
-/* When something is to be done about it by itself: its deadline, the end of its wait or its next attempt. Monotonic ns. */
-uint64_t task_wake_time(const struct task *t);
-/* Does that: ends the attempt whose time is over, or queues a waiting task that can go on. Frees as task_step does. */
+/* What follows is called with the lock held. */
+
+/* Uses one slice, or goes on with closing. t is TASK_RUNNING; the lock is let go of meanwhile. A task other than the root may have been freed afterwards. */
+void task_step(struct task *t, struct worker *w);
+/* Its timer has fired. */
 void task_wake(struct task *t, uint64_t now);
-/* Ends the task, children first, without a further attempt. Frees as task_step does. */
-void task_end(struct task *t, enum outcome_type type, const char *message);
+/* Ends it soon, children first; final: without another attempt. text is static. */
+void task_stop(struct task *t, enum outcome_type type, const char *text, bool final);
+/* Queues it if it waits and what it waits for has come. */
+void task_go_on(struct task *t, bool by_worker);
 
 #endif

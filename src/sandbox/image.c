@@ -38,6 +38,7 @@ int image_open(int fd, struct image_info info, struct image **ret, struct error 
     image->fd = owned;
     image->pattern = pattern;
     atomic_init(&image->references, 1);
+    hot_pages_init(&image->hot);
     owned = -1;
     *ret = image;
     return 0;
@@ -53,6 +54,7 @@ void image_release(struct image *image) {
         return;
     munmap((void *)(uintptr_t)image->pattern, image->info.size);
     close(image->fd);
+    hot_pages_done(&image->hot);
     free(image);
 }
 

@@ -2,11 +2,12 @@
  *
  * The file is the memory, byte for byte and sparse; what else is needed stands in struct image_info, which the cache keeps beside
  * it. An image is mapped once for reading (the pattern that slots are reset from) and privately into every slot.
- * Thread-safe: immutable after image_open; references are counted atomically. */
+ * Thread-safe: immutable after image_open but for what is learned of it; references are counted atomically. */
 #ifndef SANDBOX_IMAGE_H
 #define SANDBOX_IMAGE_H
 
 #include "base/error.h"
+#include "sandbox/hot_pages.h"
 #include <stdint.h>
 
 /* The size of a page of the host's memory, which is the unit of copying. Checked at engine_open. */
@@ -23,6 +24,7 @@ struct image {
     int fd;
     const uint8_t *pattern; /* info.size bytes, read-only */
     _Atomic unsigned references;
+    struct hot_pages hot; /* learned */
 };
 
 /* Takes fd over, also on failure. ERROR_CORRUPT if the file is shorter than info says. */

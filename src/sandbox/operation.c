@@ -95,6 +95,7 @@ void operations_complete(struct operation_table *t, uint32_t id, char *reply, si
         op->done = true;
         op->reply = reply;
         op->reply_n = n;
+        t->untaken += n;
         enqueue(t, op);
         reply = NULL;
     }
@@ -124,6 +125,7 @@ void operations_close(struct operation_table *t, uint32_t id) {
         if (op->queued)
             dequeue(t, op);
         reply = op->reply;
+        t->untaken -= op->reply_n;
         *op = (struct operation){0};
         t->n--;
     }
@@ -160,6 +162,13 @@ bool operations_has_news(struct operation_table *t) {
     bool news = t->first != 0;
     pthread_mutex_unlock(&t->lock);
     return news;
+}
+
+uint64_t operations_untaken(struct operation_table *t) {
+    pthread_mutex_lock(&t->lock);
+    uint64_t n = t->untaken;
+    pthread_mutex_unlock(&t->lock);
+    return n;
 }
 
 /* ---- messages ---- */

@@ -25,6 +25,7 @@ struct operation_table {
     struct operation *entries;
     uint32_t n, capacity, opened; /* in use; allocated; ever */
     uint32_t first, last;         /* the queue: index + 1 */
+    uint64_t untaken;             /* bytes of replies */
 };
 
 void operations_init(struct operation_table *t);
@@ -43,7 +44,8 @@ void operations_close(struct operation_table *t, uint32_t id);
 int32_t operations_first_done(struct operation_table *t, const uint32_t *ids, uint32_t n);
 /* Takes up to capacity ids out of the queue, in the order of completion; returns how many. */
 uint32_t operations_tell(struct operation_table *t, uint32_t *ret_ids, uint32_t capacity);
-bool operations_has_news(struct operation_table *t); /* the queue isn't empty */
+bool operations_has_news(struct operation_table *t);    /* the queue isn't empty */
+uint64_t operations_untaken(struct operation_table *t); /* bytes of replies that wait to be taken */
 
 /* Splits a message into header and body without copying. False if it's malformed. */
 bool message_split(const char *message, size_t n, const char **ret_header, size_t *ret_header_n,

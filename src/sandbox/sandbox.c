@@ -593,8 +593,10 @@ enum sandbox_state sandbox_poll(struct sandbox *sb) {
         set_slice(sb, ENGINE_SLICE_FUEL);
         sb->yield_forced = false;
     }
-    if (!wasmtime_call_future_poll(sb->future))
+    if (!wasmtime_call_future_poll(sb->future)) {
+        slot_learn(sb->slots, sb->slot);
         return sb->park.kind != PARKED_NOT ? SANDBOX_PARKED : SANDBOX_RUNNABLE;
+    }
     drop_call(sb);
     if ((sb->trap != NULL || sb->error != NULL) && !sb->ended_by_host)
         describe_trap(sb);
@@ -603,6 +605,10 @@ enum sandbox_state sandbox_poll(struct sandbox *sb) {
 
 void sandbox_complete(struct sandbox *sb, uint32_t id, char *message, size_t n) {
     operations_complete(&sb->operations, id, message, n);
+}
+
+uint64_t sandbox_untaken(struct sandbox *sb) {
+    return operations_untaken(&sb->operations);
 }
 
 /* ---- outcome ---- */

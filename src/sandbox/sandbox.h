@@ -3,7 +3,7 @@
  * Life: sandbox_open → sandbox_begin → sandbox_poll until it ends, with sandbox_complete for each operation that it submitted →
  * its outcome and reply are read → sandbox_close, which resets its slot. A sandbox serves one call (the image builder: several in a row).
  * It shares nothing with others but read-only pages.
- * Thread rule: one thread at a time; it may change threads between calls. Only sandbox_complete may be called beside it. */
+ * Thread rule: one thread at a time; it may change threads between calls. Only sandbox_complete and sandbox_untaken may be called beside it. */
 #ifndef SANDBOX_SANDBOX_H
 #define SANDBOX_SANDBOX_H
 
@@ -70,6 +70,8 @@ uint64_t sandbox_wake_time(const struct sandbox *sandbox);
 /* Ends an operation with a reply message (see message_new), which is taken over. Unknown and ended operations are ignored. From any
  * thread, as long as the sandbox is open. */
 void sandbox_complete(struct sandbox *sandbox, uint32_t op, char *message, size_t n);
+/* Bytes of replies that the guest hasn't taken. From any thread, as above. */
+uint64_t sandbox_untaken(struct sandbox *sandbox);
 
 /* Of an ended one. */
 enum sandbox_end sandbox_end(const struct sandbox *sandbox);

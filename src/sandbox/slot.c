@@ -131,6 +131,7 @@ static int map_new(struct slot_arena *arena, struct image *image, struct slot **
     }
     slot->image = image_retain(image);
     slot->size = image->info.size;
+    hot_pages_copy(&image->hot, slot->base, slot->size);
     *ret = slot;
     return 0;
 }
@@ -163,6 +164,10 @@ int slot_take(struct slot_pool *pool, struct image *image, uint64_t limit, struc
     slot->next = NULL;
     *ret = slot;
     return 0;
+}
+
+void slot_learn(const struct slot_pool *pool, const struct slot *slot) {
+    hot_pages_learn(&slot->image->hot, pool->arena->pagemap, slot->base, slot->image->info.size);
 }
 
 bool slot_grow(struct slot *slot, uint64_t size) {
@@ -239,9 +244,16 @@ static bool push_idle(struct slot_pool *pool, struct slot *slot) {
     return keep;
 }
 
+static bool is_full(struct slot_pool *pool) {
+    pthread_mutex_lock(&pool->lock);
+    bool full = pool->idle_n >= SLOT_POOL_MAX;
+    pthread_mutex_unlock(&pool->lock);
+    return full;
+}
+
 void slot_put(struct slot_pool *pool, struct slot *slot) {
     int pagemap = pool->arena->pagemap;
-    bool clean = (pagemap >= 0 && restore_written(pagemap, slot)) || drop_written(slot);
+    bool clean = !is_full(pool) && ((pagemap >= 0 && restore_written(pagemap, slot)) || drop_written(slot));
     clean = clean && shrink(slot);
 #ifdef CAPSULE_DEBUG
     if (clean)

@@ -56,6 +56,8 @@ void slot_arena_free(struct slot_arena *arena); /* after all of its slots */
 int slot_take(struct slot_pool *pool, struct image *image, uint64_t limit, struct slot **ret, struct error *err);
 /* Resets it and keeps it for reuse. A slot that can't be reset is given up, never reused. */
 void slot_put(struct slot_pool *pool, struct slot *slot);
+/* Tells its image which pages its guest has written by now, for the slots that are mapped later. Cheap after the first few. */
+void slot_learn(const struct slot_pool *pool, const struct slot *slot);
 /* Makes size bytes accessible. False, and grow_denied set, beyond the limit or when the kernel refuses. */
 bool slot_grow(struct slot *slot, uint64_t size);
 /* Gives all idle slots back; those of `image` only unless it's NULL. */

@@ -1,5 +1,5 @@
 /* libcapsule through its public header, on the real Python guest: runs, events, cancellation, limits, errors, many threads. */
-#include "capsule.h"
+#include "tests/unit/program_world.h"
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -61,58 +61,22 @@ static const char program[] = "import os, time\n"
                               "    print('out')\n"
                               "    return [a, b, c, echo({'x': [1, None, True]})]\n";
 
-static struct {
-    char dir[64], file[96];
-    capsule_runtime *runtime;
-    capsule_app *app;
-    struct sigaction on_trap[3];
-} world;
-
-static const int trap_signals[] = {SIGSEGV, SIGILL, SIGFPE};
+static struct program_world world;
 
 static int set_up(void **state) {
     (void)state;
-    capsule_error error = {0};
-    snprintf(world.dir, sizeof world.dir, "/tmp/capsule-library-XXXXXX");
-    assert_non_null(mkdtemp(world.dir));
-    snprintf(world.file, sizeof world.file, "%s/app.py", world.dir);
-    FILE *f = fopen(world.file, "w");
-    assert_non_null(f);
-    fputs(program, f);
-    fclose(f);
-    if (capsule_open(NULL, &world.runtime, &error) != 0 ||
-        capsule_app_open(world.runtime, world.file, NULL, &world.app, &error) != 0)
-        fail_msg("%s (%s)", error.message, error.hint);
-    for (int i = 0; i < 3; i++)
-        sigaction(trap_signals[i], NULL, &world.on_trap[i]);
+    program_open(&world, program, NULL);
     return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
-    capsule_app_close(world.app);
-    capsule_close(world.runtime);
-    unlink(world.file);
-    assert_int_equal(rmdir(world.dir), 0); /* nothing was left behind */
+    program_close(&world);
     return 0;
 }
 
 static capsule_run *new_run(const capsule_run_options *options) {
-    capsule_error error = {0};
-    capsule_run *run = NULL;
-    for (int i = 0; i < 3; i++) /* cmocka puts its own in place before every test */
-        sigaction(trap_signals[i], &world.on_trap[i], NULL);
-    if (capsule_run_new(world.app, options, &run, &error) != 0)
-        fail_msg("%s", error.message);
-    return run;
-}
-
-static int wait_for(capsule_run *run) {
-    capsule_error error = {0};
-    int r = capsule_run_wait(run, &error);
-    if (r < 0)
-        fail_msg("%s", error.message);
-    return r;
+    return program_run(&world, options);
 }
 
 static void test_result(void **state) {
@@ -120,7 +84,7 @@ static void test_result(void **state) {
     capsule_run *run =
         new_run(&(capsule_run_options){.args_json = "[\"ä\"]", .kwargs_json = "{\"c\": 18446744073709551616}"});
     assert_null(capsule_run_result(run));
-    assert_int_equal(wait_for(run), CAPSULE_COMPLETED);
+    assert_int_equal(program_wait(run), CAPSULE_COMPLETED);
     assert_string_equal(capsule_run_result(run), "[\"ä\",2,18446744073709551616,{\"x\":[1,null,true]}]");
     assert_null(capsule_run_error_type(run));
     const char *envelope = capsule_run_envelope(run);
@@ -158,7 +122,7 @@ static void test_events(void **state) {
     (void)state;
     struct seen seen = {0};
     capsule_run *run = new_run(&(capsule_run_options){.args_json = "[1]", .on_event = on_event, .user = &seen});
-    assert_int_equal(wait_for(run), CAPSULE_COMPLETED);
+    assert_int_equal(program_wait(run), CAPSULE_COMPLETED);
     assert_string_equal(seen.text, "1<0 main created 0\n"
                                    "1<0 main running 1\n"
                                    "2<1 echo created 0\n"
@@ -173,7 +137,7 @@ static void test_retries(void **state) {
     (void)state;
     struct seen seen = {0};
     capsule_run *run = new_run(&(capsule_run_options){.task = "fails", .on_event = on_event, .user = &seen});
-    assert_int_equal(wait_for(run), CAPSULE_FAILED);
+    assert_int_equal(program_wait(run), CAPSULE_FAILED);
     assert_string_equal(seen.text, "1<0 fails created 0\n"
                                    "1<0 fails running 1\n1<0 fails retry 1\n"
                                    "1<0 fails running 2\n1<0 fails retry 2\n"
@@ -189,7 +153,7 @@ static void test_retries(void **state) {
 static void test_parent_survives_its_children(void **state) {
     (void)state;
     capsule_run *run = new_run(&(capsule_run_options){.task = "catches"});
-    assert_int_equal(wait_for(run), CAPSULE_COMPLETED);
+    assert_int_equal(program_wait(run), CAPSULE_COMPLETED);
     assert_string_equal(capsule_run_result(run), "[[\"task_error\",2],[\"timeout\",0]]");
     capsule_run_free(run);
 }
@@ -197,7 +161,7 @@ static void test_parent_survives_its_children(void **state) {
 static void test_depth(void **state) {
     (void)state;
     capsule_run *run = new_run(&(capsule_run_options){.task = "deeper", .args_json = "[127]"});
-    assert_int_equal(wait_for(run), CAPSULE_COMPLETED);
+    assert_int_equal(program_wait(run), CAPSULE_COMPLETED);
     assert_string_equal(capsule_run_result(run), "127");
     capsule_run_free(run);
 }
@@ -208,7 +172,7 @@ static void test_endless_recursion_ends(void **state) {
     struct seen seen = {0};
     capsule_run *run = new_run(
         &(capsule_run_options){.task = "endless", .args_json = "[0]", .on_event = on_event, .user = &seen});
-    assert_int_equal(wait_for(run), CAPSULE_FAILED);
+    assert_int_equal(program_wait(run), CAPSULE_FAILED);
     assert_non_null(strstr(capsule_run_error_message(run), "128"));
     assert_int_equal(seen.events, 128 * 3);
     capsule_run_free(run);
@@ -217,12 +181,12 @@ static void test_endless_recursion_ends(void **state) {
 static void test_timeouts(void **state) {
     (void)state;
     capsule_run *run = new_run(&(capsule_run_options){.task = "spins"});
-    assert_int_equal(wait_for(run), CAPSULE_TIMED_OUT);
+    assert_int_equal(program_wait(run), CAPSULE_TIMED_OUT);
     assert_string_equal(capsule_run_error_type(run), "timeout");
     capsule_run_free(run);
     /* the run's own */
     run = new_run(&(capsule_run_options){.task = "sleeps", .args_json = "[60]", .timeout = UINT64_C(50000000)});
-    assert_int_equal(wait_for(run), CAPSULE_TIMED_OUT);
+    assert_int_equal(program_wait(run), CAPSULE_TIMED_OUT);
     capsule_run_free(run);
 }
 
@@ -232,7 +196,7 @@ static void test_cancel_from_a_callback(void **state) {
     capsule_run *run = new_run(
         &(capsule_run_options){.task = "sleeps", .args_json = "[60]", .on_event = on_event, .user = &seen});
     seen.cancel = run;
-    assert_int_equal(wait_for(run), CAPSULE_CANCELLED);
+    assert_int_equal(program_wait(run), CAPSULE_CANCELLED);
     assert_string_equal(capsule_run_error_type(run), "cancelled");
     capsule_run_free(run);
 }
@@ -242,7 +206,7 @@ static void test_cancel_before_it_runs(void **state) {
     capsule_run *run = new_run(&(capsule_run_options){.args_json = "[1]"});
     capsule_run_cancel(run);
     capsule_run_cancel(run);
-    assert_int_equal(wait_for(run), CAPSULE_CANCELLED);
+    assert_int_equal(program_wait(run), CAPSULE_CANCELLED);
     capsule_run_cancel(run);
     capsule_run_free(run);
 }
@@ -260,7 +224,7 @@ static void test_cancel_from_another_thread(void **state) {
         pthread_t thread;
         capsule_run *run = new_run(&(capsule_run_options){.task = tasks[i], .args_json = arguments[i]});
         assert_int_equal(pthread_create(&thread, NULL, cancel_soon, run), 0);
-        assert_int_equal(wait_for(run), CAPSULE_CANCELLED);
+        assert_int_equal(program_wait(run), CAPSULE_CANCELLED);
         pthread_join(thread, NULL);
         capsule_run_free(run);
     }
@@ -293,7 +257,7 @@ static void test_bad_calls(void **state) {
 static void test_wrong_arguments_are_the_tasks_failure(void **state) {
     (void)state;
     capsule_run *run = new_run(NULL);
-    assert_int_equal(wait_for(run), CAPSULE_FAILED);
+    assert_int_equal(program_wait(run), CAPSULE_FAILED);
     assert_string_equal(capsule_run_error_type(run), "bad_input");
     assert_non_null(strstr(capsule_run_envelope(run), "\"retries\":0"));
     capsule_run_free(run);
