@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.server.fixtures import _public, _resolver, _server, _tls, http_run, names, public, server, tls  # noqa: F401
+
 
 @pytest.fixture
 def program(tmp_path: Path) -> Callable[..., Path]:

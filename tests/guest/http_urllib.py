@@ -4,7 +4,6 @@ import http.client
 import io
 import json
 import os
-import tempfile
 import urllib.error
 import urllib.request
 import xmlrpc.client
@@ -59,7 +58,7 @@ def goes_on(base):
     opener = urllib.request.build_opener()
     opener.addheaders = [("X-Mine", "1")]
     urllib.request.install_opener(opener)
-    name = os.path.join(tempfile.mkdtemp(), "file")
+    name = "out/file"
     _, headers = urllib.request.urlretrieve(f"{base}/bytes?n=1000", name)
     cookies = urllib.request.urlopen(f"{base}/cookies").headers.get_all("set-cookie")
     return [

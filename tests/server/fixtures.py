@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
+import shutil
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -30,6 +33,25 @@ def server(_server: Server) -> Server:
     """The server without TLS; what earlier tests sent is forgotten."""
     _server.clear()
     return _server
+
+
+PUBLIC = "93.184.215.14"
+"""An address that is public as far as the program can see; the resolver's rule below leads it to the public server."""
+PUBLIC_RULE = f"@{PUBLIC} 127.0.0.2"
+
+
+@pytest.fixture(scope="session")
+def _public(_server: Server) -> Iterator[Server]:
+    other = Server(host="127.0.0.2", port=_server.port)
+    yield other
+    other.close()
+
+
+@pytest.fixture
+def public(_public: Server) -> Server:
+    """A server at PUBLIC, on the same port as `server`: what arrives there went to the public address."""
+    _public.clear()
+    return _public
 
 
 @dataclass
@@ -111,3 +133,31 @@ def names(_resolver: Path, tmp_path: Path) -> Callable[..., dict[str, str]]:
         return {"LD_PRELOAD": str(_resolver), "TEST_RESOLVER": str(file)}
 
     return environment
+
+
+PROGRAMS = Path(__file__).resolve().parent.parent / "guest"
+
+
+@pytest.fixture
+def http_run(capsule: Callable[..., Any], tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """http_run("http_probe.py:task", *arguments, hosts=[…], toml=…, env=…) -> envelope of a run of that task.
+
+    hosts are the program's allowed_hosts (None: the default); toml is added to capsule.toml. The envelope has the run's
+    output besides: "stdout", "stderr" and "code".
+    """
+
+    def run(
+        what: str, *arguments: object, hosts: Sequence[str] | None = None, toml: str = "", **keywords: object
+    ) -> dict[str, Any]:
+        program, _, task = what.partition(":")
+        project = tmp_path / "project"
+        project.mkdir(exist_ok=True)
+        shutil.copy(PROGRAMS / program, project)
+        defaults = "" if hosts is None else f"[tasks]\ndefault_allowed_hosts = {json.dumps(list(hosts))}\n"
+        (project / "capsule.toml").write_text(defaults + toml)
+        (project / "args.json").write_text(json.dumps(arguments))
+        done = capsule("run", "--json", "--task", task, "--args-file", "args.json", program, cwd=project, **keywords)
+        envelope: dict[str, Any] = json.loads(done.stdout)
+        return envelope | {"stdout": done.stdout, "stderr": done.stderr, "code": done.returncode}
+
+    return run

@@ -1,7 +1,7 @@
 /* Stands in front of the C library's resolver, by LD_PRELOAD: names come from the file $TEST_RESOLVER, one rule a line:
  *
  *   NAME DELAY_MS ADDRESS,ADDRESS[|ADDRESS…]      what the first look-up gives | the second | …; the last one stays
- *   @ADDRESS                                      a public address that is really this machine: connections to it go to loopback
+ *   @ADDRESS REAL                                 a public address that is really this machine: connections to it go to REAL
  *
  * so that tests can show names that resolve to private addresses, change between look-ups, or take long, and hosts that
  * are public as far as the program can see. Names without a rule don't exist. Thread rule: look-ups are counted under a lock;
@@ -75,7 +75,8 @@ static void undotted(const char *node, char ret[256]) {
 }
 
 static int answer(const char *address, const char *service, const struct addrinfo *hints, struct addrinfo **ret) {
-    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = dlsym(RTLD_NEXT, "getaddrinfo");
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
+        dlsym(RTLD_NEXT, "getaddrinfo");
     struct addrinfo numeric = hints ? *hints : (struct addrinfo){0};
     numeric.ai_family = AF_UNSPEC;
     numeric.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
@@ -103,29 +104,30 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     return first ? 0 : EAI_NONAME;
 }
 
-static int disguised(const struct sockaddr *to) {
+static int disguised(const struct sockaddr *to, struct in_addr *ret_real) {
     if (to->sa_family != AF_INET)
         return 0;
-    char line[1200], address[64], wanted[64];
+    char line[1200], address[64], real[64], wanted[64];
     inet_ntop(AF_INET, &((const struct sockaddr_in *)to)->sin_addr, wanted, sizeof wanted);
     FILE *file = rules();
     int found = 0;
     while (file && !found && fgets(line, sizeof line, file))
-        found = sscanf(line, "@%63s", address) == 1 && strcmp(address, wanted) == 0;
+        found = sscanf(line, "@%63s %63s", address, real) == 2 && strcmp(address, wanted) == 0;
     if (file)
         fclose(file);
-    return found;
+    return found && inet_pton(AF_INET, real, ret_real) == 1;
 }
 
 int connect(int fd, const struct sockaddr *to, socklen_t n) {
     int (*real)(int, const struct sockaddr *, socklen_t) = dlsym(RTLD_NEXT, "connect");
     if (fd >= 0 && fd < FDS_MAX)
         disguises[fd].s_addr = 0;
-    if (fd < 0 || fd >= FDS_MAX || !disguised(to))
+    struct in_addr address;
+    if (fd < 0 || fd >= FDS_MAX || !disguised(to, &address))
         return real(fd, to, n);
     struct sockaddr_in there = *(const struct sockaddr_in *)to;
     disguises[fd] = there.sin_addr;
-    there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    there.sin_addr = address;
     return real(fd, (struct sockaddr *)&there, sizeof there);
 }
 

@@ -52,13 +52,14 @@ class Server:
 
     context: ssl.SSLContext | None = None
     host: str = "127.0.0.1"
+    port: int = 0
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
 
     def __post_init__(self) -> None:
         self.stopping = threading.Event()
-        self.listener = socket.create_server((self.host, 0), backlog=1024)
-        self.port: int = self.listener.getsockname()[1]
+        self.listener = socket.create_server((self.host, self.port), backlog=1024)
+        self.port = self.listener.getsockname()[1]
         self.open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -145,6 +146,9 @@ class Connection:
         return route(self, request) is not False
 
     def _read_head(self) -> Request | None:
+        if self.file.peek(1)[:1] == b"\x16":  # TLS, where there is none
+            self.answer("this is a plain server", "400 Bad Request")
+            return None
         line = self.file.readline(100_000)
         if not line.strip():
             return None
@@ -225,6 +229,12 @@ def echo_of(r: Request) -> bytes:
 @route("/echo")
 def echo(c: Connection, r: Request) -> None:
     c.answer(echo_of(r), "200 OK", r.method, Content_Type="application/json")
+
+
+@route("/length")
+def length(c: Connection, r: Request) -> None:
+    """How long the body was."""
+    c.answer(str(len(r.body)))
 
 
 @route("/text")
