@@ -315,17 +315,21 @@ static int add_headers(struct http_transfer *transfer) {
 /* Callbacks and what's the same for all. */
 static CURLcode set_common(struct http_transfer *transfer) {
     CURL *easy = transfer->easy;
-    struct {
+    const struct {
         CURLoption option;
         long value;
-    } const NUMBERS[] = {
-        {CURLOPT_NOSIGNAL, 1},      {CURLOPT_QUICK_EXIT, 1},
-        {CURLOPT_PIPEWAIT, 1},      {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS},
-        {CURLOPT_TCP_KEEPALIVE, 1}, {CURLOPT_CONNECTTIMEOUT_MS, HTTP_CONNECT_TIMEOUT_MS},
+    } numbers[] = {
+        {CURLOPT_NOSIGNAL, 1},
+        {CURLOPT_QUICK_EXIT, 1},
+        {CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS},
+        /* Rather a stream on a connection that's being made than one more connection, where HTTP/2 may come of it. */
+        {CURLOPT_PIPEWAIT, transfer->request->url.https},
+        {CURLOPT_TCP_KEEPALIVE, 1},
+        {CURLOPT_CONNECTTIMEOUT_MS, HTTP_CONNECT_TIMEOUT_MS},
     };
     CURLcode code = CURLE_OK;
-    for (size_t i = 0; i < sizeof NUMBERS / sizeof NUMBERS[0] && code == CURLE_OK; i++)
-        code = curl_easy_setopt(easy, NUMBERS[i].option, NUMBERS[i].value);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && code == CURLE_OK; i++)
+        code = curl_easy_setopt(easy, numbers[i].option, numbers[i].value);
     if (code)
         return code;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
