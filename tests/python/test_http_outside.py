@@ -62,7 +62,7 @@ def test_type_of_options():
         ("http://\uff11\uff12\uff17.0.0.1/", "http://127.0.0.1/"),
         ("http://a\u3002example/", "http://a.example/"),
         ("http://[::1]:80/a b", "http://[::1]:80/a%20b"),
-        ("http://a/%zz|^`{}\"<>", "http://a/%zz|%5E%60%7B%7D%22%3C%3E"),
+        ('http://a/%zz|^`{}"<>', "http://a/%zz|%5E%60%7B%7D%22%3C%3E"),
         (" http://a/\u2028 ", "http://a/%E2%80%A8"),
         ("http://a\\@b/", "http://a\\@b/"),
         ("http://a/\r\nx", "http://a/\r\nx"),
