@@ -187,7 +187,7 @@ static PyMethodDef methods[] = {
     {"wait", (PyCFunction)(void (*)(void))py_wait, METH_FASTCALL,
      "wait(ops, timeout_ns) -> index\n\nPark until one is done; -1: timeout."},
     {"next", py_next, METH_O,
-     "next(timeout_ns) -> list\n\nPark until operations are done that it hasn't told of: some of them; none: timeout."},
+     "next(timeout_ns) -> list\n\nPark until operations are done that it hasn't told of; []: timeout."},
     {"cancel", py_cancel, METH_O, "cancel(op)\n\nAsk the host to end an operation soon."},
     {"fuel_left", py_fuel_left, METH_NOARGS, "fuel_left() -> int\n\nWhat this attempt may still use."},
     {"take", py_take, METH_O, "take(op) -> bytes\n\nFetch the reply and free the operation."},

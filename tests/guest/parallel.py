@@ -356,6 +356,30 @@ def values():
     ]
 
 
+# --- what all this stands on
+
+
+@task
+def host_functions():
+    import _capsule
+
+    results = [_capsule.next(0), _capsule.next(1_000_000)]
+    handle = double.start(1)
+    while not handle.done():
+        pass
+    for use in (
+        lambda: _capsule.next("soon"),
+        lambda: _capsule.cancel(-1),
+        lambda: _capsule.cancel(123_456),
+        lambda: _capsule.cancel(handle._op),
+    ):
+        try:
+            results.append(use())
+        except (TypeError, OverflowError, LookupError) as e:
+            results.append(type(e).__name__)
+    return results
+
+
 # --- many
 
 

@@ -149,6 +149,10 @@ def test_values(parallel):
     assert parallel("values") == [True, True, [5_000_000] * 3, True]
 
 
+def test_host_functions(parallel):
+    assert parallel("host_functions") == [[], [], "TypeError", "OverflowError", "LookupError", "LookupError"]
+
+
 def test_many(parallel):
     assert parallel("many", 20_000) == 20_000 * 19_999
     assert parallel("many_started", 10_000) == 10_000 * 9999

@@ -558,6 +558,13 @@ return [blocked, await one, await handle, list(lazy)]"""
     assert parallel(sandbox, body, *replies, kind="async def")[0]["body"] == [[12, 13], 11, 10, [14, 15]]
 
 
+def test_a_number_that_an_earlier_operation_had(sandbox):
+    """Somebody took a reply past us after its operation had been told of."""
+    body = "from capsule import _operations\n_operations._told.add(1)\nh = child.start(1)\n"
+    body += "return [h.done(), h.cancel(), h.done(), len(_operations._told)]"
+    assert parallel(sandbox, body, OPEN)[0]["body"] == [False, True, True, 0]
+
+
 def test_map(sandbox):
     reply, answer = parallel(sandbox, "return child.map(range(3))", *([PLAIN, i] for i in "abc"))
     assert reply["body"] == ["a", "b", "c"]

@@ -45,9 +45,10 @@ def expect(op: int, arrived: Callable[[int], object]) -> None:
     only notes the news: it runs nothing of the user's and raises nothing but what a closed event loop raises."""
     if op in _told:
         _told.discard(op)
-        arrived(op)
-    else:
-        _waiting[op] = arrived
+        if wait(op, 0):  # else another operation had this number before, and its reply was taken past us
+            arrived(op)
+            return
+    _waiting[op] = arrived
 
 
 def pump(timeout_ns: int) -> bool:
@@ -67,7 +68,7 @@ def pump(timeout_ns: int) -> bool:
 
 def wait(op: int, timeout_ns: int) -> bool:
     """Park until this operation is done; False if it isn't in time. Others are told nothing."""
-    return op in _told or _wait((op,), timeout_ns) >= 0
+    return _wait((op,), timeout_ns) >= 0
 
 
 def take(op: int) -> bytes:
