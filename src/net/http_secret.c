@@ -71,49 +71,52 @@ int http_secret_reveal(const struct http_session *s, const struct url *url, cons
     return status ? -1 : 0;
 }
 
-/* A value in text[from..n), or the beginning of one at its very end. */
-static size_t find_value(const char *value, const char *text, size_t from, size_t n) {
+/* Where text[0..n) ends with the beginning of value, and no more; n: it doesn't. */
+static size_t find_beginning(const char *value, const char *text, size_t n) {
     size_t length = strlen(value);
-    const char *whole = memmem(text + from, n - from, value, length);
-    if (whole)
-        return (size_t)(whole - text);
-    size_t start = n - from >= length ? n - length + 1 : from;
-    while (start < n && memcmp(text + start, value, n - start) != 0)
-        start++;
-    return start;
+    size_t at = n >= length ? n - length + 1 : 0;
+    while (at < n && memcmp(text + at, value, n - at) != 0)
+        at++;
+    return at;
 }
 
-/* Covers text[0..n) where values are; returns where the first unfinished one may begin (n: none), and in *ret_covered where the last found
- * one ends. Values are looked for in the bytes as they came, so that those which overlap are all found: `plain` is what came, `text` what goes. */
-static size_t cover(const struct http_session *s, const char *plain, char *text, size_t n, size_t *ret_covered) {
-    size_t keep = n, covered = *ret_covered;
+static size_t find_keep(const struct http_session *s, const char *plain, size_t n) {
+    size_t keep = n;
     for (size_t i = 0; i < s->options.secrets_n; i++) {
-        const char *value = s->options.secrets[i].value;
+        size_t at = s->options.secrets[i].value[0] ? find_beginning(s->options.secrets[i].value, plain, n) : n;
+        keep = at < keep ? at : keep;
+    }
+    return keep;
+}
+
+/* Covers the values that begin in plain[0..keep), and returns where the last of them ends. They're looked for in the bytes as they came, so
+ * that those which overlap are all found: `plain` is what came, `text` what goes. */
+static size_t cover(const struct http_session *s, const char *plain, char *text, size_t n, size_t keep) {
+    size_t end = 0;
+    for (size_t i = 0; i < s->options.secrets_n; i++) {
+        const char *value = s->options.secrets[i].value, *found = plain;
         size_t length = strlen(value);
-        for (size_t at = 0; length > 0 && (at = find_value(value, plain, at, n)) < n; at++) {
-            if (at + length > n) {
-                keep = at < keep ? at : keep;
+        for (size_t at = 0; length > 0 && (found = memmem(plain + at, n - at, value, length)) != NULL; at++) {
+            at = (size_t)(found - plain);
+            if (at >= keep)
                 break;
-            }
             memset(text + at, '*', length);
-            covered = at + length > covered ? at + length : covered;
+            end = at + length > end ? at + length : end;
         }
     }
-    *ret_covered = covered;
-    return keep;
+    return end;
 }
 
 void http_secret_hide(const struct http_session *s, char *text, size_t n) {
     if (s->options.secrets_n == 0 || n == 0)
         return;
     CLEANUP(cleanup_free) char *plain = malloc(n);
-    size_t covered = 0;
     if (!plain) {
         memset(text, '*', n); /* rather nothing than a secret */
         return;
     }
     memcpy(plain, text, n);
-    (void)cover(s, plain, text, n, &covered);
+    (void)cover(s, plain, text, n, n);
 }
 
 int http_mask_feed(const struct http_session *s, struct http_mask *mask, const char *bytes, size_t n,
@@ -127,13 +130,13 @@ int http_mask_feed(const struct http_session *s, struct http_mask *mask, const c
     char *text = status == 0 ? buffer_reserve(to, plain.size) : NULL;
     if (!text)
         return status ? status : ERROR_NOMEM;
-    size_t covered = mask->covered;
-    if (plain.size > 0)
-        memcpy(text, plain.data, plain.size);
-    memset(text, '*', covered);
-    size_t keep = cover(s, plain.data, text, plain.size, &covered);
+    const char *came = buffer_text(&plain);
+    memcpy(text, came, plain.size);
+    memset(text, '*', mask->covered);
+    size_t keep = find_keep(s, came, plain.size), covered = cover(s, came, text, plain.size, keep);
+    covered = covered > mask->covered ? covered : mask->covered;
     buffer_clear(&mask->held);
-    status = buffer_append(&mask->held, plain.data + keep, plain.size - keep);
+    status = buffer_append(&mask->held, came + keep, plain.size - keep);
     if (status)
         return status;
     mask->covered = covered > keep ? covered - keep : 0;

@@ -180,9 +180,10 @@ static void *accept_all(void *user) {
     return NULL;
 }
 
-static struct server *start(server_handler handler, void (*raw)(int fd, void *user), void *user) {
+static struct server *start(server_handler handler, void (*raw)(int fd, void *user), void *user,
+                            uint32_t address) {
     struct server *s = calloc(1, sizeof *s);
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
     socklen_t n = sizeof at;
     s->handler = handler;
     s->raw = raw;
@@ -198,11 +199,15 @@ static struct server *start(server_handler handler, void (*raw)(int fd, void *us
 }
 
 struct server *server_start(server_handler handler, void *user) {
-    return start(handler, NULL, user);
+    return start(handler, NULL, user, INADDR_LOOPBACK);
+}
+
+struct server *server_start_any(server_handler handler, void *user) {
+    return start(handler, NULL, user, INADDR_ANY);
 }
 
 struct server *server_start_raw(void (*handler)(int fd, void *user), void *user) {
-    return start(NULL, handler, user);
+    return start(NULL, handler, user, INADDR_LOOPBACK);
 }
 
 void server_stop(struct server *s) {

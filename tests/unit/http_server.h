@@ -24,6 +24,8 @@ typedef bool (*server_handler)(int fd, const struct server_request *request, voi
 struct server;
 
 struct server *server_start(server_handler handler, void *user);
+/* The same on every address of this machine. */
+struct server *server_start_any(server_handler handler, void *user);
 /* Handles connections without reading a request. */
 struct server *server_start_raw(void (*handler)(int fd, void *user), void *user);
 /* Closes what is open and waits for all threads. */
