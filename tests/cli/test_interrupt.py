@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -73,6 +74,28 @@ def test_many_in_parallel(capsule_start, program):
     states = [line.split()[4] for line in err.splitlines()[:-2] if "  cancelled  " in line]
     assert len(states) == 31
     assert "#1 main  cancelled" in err.splitlines()[-3]  # children end first
+
+
+def test_while_a_request_waits(capsule_start, program):
+    """The server has taken the request and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host = f"127.0.0.1:{server.getsockname()[1]}"
+        code = f"""
+            from capsule.http import get
+
+            @task(allowed_hosts=["{host}"])
+            def main():
+                print("ready")
+                get("http://{host}/")
+            """
+        process = capsule_start("run", program(code), "--verbose")
+        connection, _ = server.accept()
+        with connection:
+            assert connection.recv(3) == b"GET"
+            exit_code, out, err = interrupt(process)
+    assert (exit_code, out) == (130, "")
+    assert f"#1 main  GET http://{host}/  no response" in err
+    assert err.splitlines()[-1].startswith("interrupted: #1 main after ")
 
 
 def test_a_parent_cannot_go_on(capsule_start, program):
