@@ -173,6 +173,14 @@ def test_a_limit_without_a_list(http_run, server, tmp_path, capsule):
     assert "isn't allowed" in done.stdout, done
 
 
+def test_a_kept_connection_is_no_permission(http_run, server):
+    first, none, no_port, last = result_of(
+        http_run("http_probe.py:rules_differ", f"{server.url}/echo", hosts=[server.address])
+    )
+    assert (first, is_refused(none), is_refused(no_port), last) == (200, True, True, 200)
+    assert (len(server.requests), server.connections) == (2, 1)
+
+
 # --- redirects and look-ups
 
 
@@ -191,6 +199,16 @@ def test_redirects_are_checked(probe, names, server):
     assert "10.0.0.1" in answers[0]["message"]
     assert answers[4]["status"] == 301
     assert server.at("/echo") == []
+
+
+def test_redirects_never_leave_tls(probe, server, tls):
+    (answer,) = probe(
+        {"url": f"{tls.old.url}/redirect/302", "params": {"to": f"{server.url}/echo"}},
+        hosts=[server.address, tls.old.address],
+        env={"SSL_CERT_FILE": str(tls.bundle)},
+    )
+    assert answer.get("error") == "RedirectError", answer
+    assert server.requests == []
 
 
 def test_names_that_lead_inside(probe, names, server):

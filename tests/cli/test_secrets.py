@@ -150,3 +150,20 @@ def test_value_from_the_dotenv_file(capsule, tmp_path, server):
     )
     assert capsule("run", "main.py").stdout == "200\n"
     assert server.at("/echo")[0].header("x-key") == VALUE
+
+
+def test_verbose_tells_nothing(capsule, tmp_path, server):
+    (tmp_path / "capsule.toml").write_text(f'[secrets]\nKEY = {{ hosts = ["{server.address}"] }}\n')
+    (tmp_path / "main.py").write_text(
+        "import os\nfrom capsule import task\nfrom capsule.http import get\n"
+        f"@task(env_variables=['KEY'], allowed_hosts=['{server.address}'], max_retries=0)\n"
+        "def main():\n"
+        f"    echo = get('{server.url}/echo?a=' + os.environ['KEY'], headers={{'X-Key': os.environ['KEY']}}).text()\n"
+        "    print(echo)\n"
+        "    raise ValueError(echo)\n"
+    )
+    done = capsule("run", "--verbose", "main.py", env={"KEY": VALUE})
+    assert done.returncode == 1
+    assert server.at("/echo")[0].header("x-key") == VALUE
+    assert "ValueError" in done.stderr
+    assert VALUE not in done.stdout + done.stderr

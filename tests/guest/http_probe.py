@@ -146,6 +146,12 @@ def tasks(base, n):
 
 
 @task(max_retries=0)
+def rules_differ(url):
+    """Tasks with other rules, after a connection to the server is there."""
+    return [fetch(url), nothing_allowed(url), without_port(url), fetch(url)]
+
+
+@task(max_retries=0)
 def upload(url, parts, size):
     """A streamed body; how many parts were asked for."""
     asked = []

@@ -3,6 +3,8 @@
 import asyncio
 import importlib.util
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +95,31 @@ def test_errors_of_urls_hold_no_secret():
     with pytest.raises(InvalidRequest) as e:
         get("htp://user:word@host/path?key=secret#more")
     assert str(e.value) == "not an http or https URL: 'htp://host/path'"
+
+
+# --- types
+
+
+def test_types_that_users_see(tmp_path):
+    """What mypy makes of calls, right and wrong."""
+    (tmp_path / "user.py").write_text(
+        "from capsule.http import Options, Response, aget, get, post, stream\n"
+        "status: int = get('http://a/', params={'a': [1]}, timeout=1.5).status_code\n"
+        "text: str = post('http://a/', json=[1], headers=[('a', 'b')], files={'f': ('n', b'')}).text()\n"
+        "options: Options = {'auth': ('a', 'b'), 'data': b''}\n"
+        "async def f() -> Response:\n"
+        "    return await aget('http://a/', **options)\n"
+        "with stream('GET', 'http://a/') as response:\n"
+        "    lines: list[str] = list(response.iter_lines())\n"
+        "get('http://a/', tiemout=1)\n"
+        "get('http://a/', auth='secret')\n"
+        "number: int = get('http://a/').text()\n"
+    )
+    package = Path(__file__).resolve().parents[2] / "sdk" / "python"
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "user.py"]
+    done = subprocess.run(command, cwd=tmp_path, env={"MYPYPATH": str(package)}, capture_output=True, text=True)
+    assert [line.split(": error:")[0] for line in done.stdout.splitlines() if "error:" in line] == [
+        "user.py:9",
+        "user.py:10",
+        "user.py:11",
+    ], done.stdout
