@@ -159,7 +159,10 @@ static void *serve(void *user) {
         free(r.body);
         free(buffer);
     }
-    shutdown(c->fd, SHUT_RDWR);
+    pthread_mutex_lock(&s->lock);
+    close(c->fd);
+    c->fd = -1;
+    pthread_mutex_unlock(&s->lock);
     return NULL;
 }
 
@@ -216,9 +219,10 @@ void server_stop(struct server *s) {
     close(s->fd);
     for (struct connection *next, *c = s->connections; c; c = next) {
         next = c->next;
+        pthread_mutex_lock(&s->lock);
         shutdown(c->fd, SHUT_RDWR);
+        pthread_mutex_unlock(&s->lock);
         pthread_join(c->thread, NULL);
-        close(c->fd);
         free(c);
     }
     pthread_mutex_destroy(&s->lock);

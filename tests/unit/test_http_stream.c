@@ -21,11 +21,10 @@ static atomic_size_t sent; /* of /large */
 static atomic_int step;    /* tests let the server go on by raising it */
 static atomic_bool slow_names;
 
+static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
 /* Names under .slow take as long as the test wants. */
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret) {
-    static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
-    if (!real)
-        *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     if (strstr(name, ".slow")) {
         while (atomic_load(&slow_names))
             usleep(1000);
@@ -41,7 +40,7 @@ static void wait_for_end(int fd) {
 }
 
 static bool send_large(int fd) {
-    static char block[10000];
+    char block[10000];
     atomic_store(&sent, 0);
     bool alive = server_printf(fd, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", LARGE);
     for (size_t i = 0; alive && i < LARGE / sizeof block; i++) {
@@ -89,6 +88,7 @@ static bool serve(int fd, const struct server_request *r, void *user) {
 
 static int set_up(void **state) {
     (void)state;
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     server = server_start(serve, NULL);
     snprintf(host, sizeof host, "127.0.0.1:%u", server_port(server));
     return http_client_new(&client, NULL);
