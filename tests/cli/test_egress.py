@@ -1,5 +1,7 @@
 """Which hosts a task reaches: by name, by address, after a redirect, whatever the spelling."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.server.fixtures import PUBLIC, PUBLIC_RULE
@@ -273,11 +275,26 @@ def test_name_that_does_not_exist(probe, names):
     assert "nowhere.test" in answer["message"]
 
 
-def test_names_are_looked_up_only_if_allowed(http_run, names, server):
-    """A name server would otherwise tell what a task knows: one.secret.attacker.example."""
-    env = names(f"allowed.test 0 {PUBLIC}")
-    (answer,) = result_of(http_run("http_probe.py:probe", "http://data.evil.test/", hosts=["allowed.test"], env=env))
-    assert is_refused(answer)  # not "dns"
+def test_names_are_looked_up_only_if_allowed(probe, names, server, public):
+    """A name server would otherwise hear what a task knows: one.secret.attacker.example."""
+    env = names(f"allowed.test 0 {PUBLIC}", PUBLIC_RULE)
+    away = {"url": f"http://allowed.test:{server.port}/bad-location", "params": {"to": "http://more.evil.test/"}}
+    first, second = probe("http://data.evil.test/", away, hosts=["allowed.test"], env=env)
+    assert is_refused(first)
+    assert is_refused(second)
+    asked = Path(env["TEST_RESOLVER"] + ".asked").read_text().split()
+    assert set(asked) == {"allowed.test"}
+
+
+def test_international_names(probe, names, server, public):
+    """The guest writes them as DNS knows them, and so do rules."""
+    env = names(f"xn--bcher-kva.test 0 {PUBLIC}", PUBLIC_RULE)
+    url = f"http://B\u00dcCHER.test:{server.port}/echo"
+    (allowed,) = probe(url, hosts=["xn--bcher-kva.test"], env=env)
+    (refused,) = probe(url, hosts=["bucher.test"], env=env)
+    assert allowed.get("status") == 200, allowed
+    assert public.at("/echo")[0].header("host") == f"xn--bcher-kva.test:{server.port}"
+    assert is_refused(refused)
 
 
 # --- requests made by hand, without what the package checks

@@ -1,11 +1,11 @@
-/* Stands in front of the C library's resolver, by LD_PRELOAD: names come from the file $TEST_RESOLVER, one rule a line:
+/* Stands in front of the C library's resolver, by LD_PRELOAD. Names come from the file $TEST_RESOLVER, a rule a line:
  *
- *   NAME DELAY_MS ADDRESS,ADDRESS[|ADDRESS…]      what the first look-up gives | the second | …; the last one stays
- *   @ADDRESS REAL                                 a public address that is really this machine: connections to it go to REAL
+ *   NAME DELAY_MS ADDRESS,ADDRESS[|ADDRESS…]    what the first look-up gives | the second | …; the last one stays
+ *   @ADDRESS REAL                               a public address: connections to it go to REAL, on this machine
  *
- * so that tests can show names that resolve to private addresses, change between look-ups, or take long, and hosts that
- * are public as far as the program can see. Names without a rule don't exist. Thread rule: look-ups are counted under a lock;
- * a descriptor's disguise belongs to whoever owns the descriptor. */
+ * so that tests can show names that resolve to private addresses, change between look-ups, or take long, and hosts
+ * that are public as far as the program can see. Names without a rule don't exist; all that are asked for are noted.
+ * Thread rule: look-ups are counted under a lock; a descriptor's disguise belongs to whoever owns the descriptor. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -43,6 +43,17 @@ static unsigned count(const char *name) {
 static FILE *rules(void) {
     const char *path = getenv("TEST_RESOLVER");
     return path ? fopen(path, "re") : NULL;
+}
+
+/* Every name that was asked for, in $TEST_RESOLVER.asked. */
+static void note(const char *name) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s.asked", getenv("TEST_RESOLVER"));
+    FILE *file = fopen(path, "ae");
+    if (file) {
+        fprintf(file, "%s\n", name);
+        fclose(file);
+    }
 }
 
 /* The n-th of the parts between separators, or the last one. */
@@ -90,6 +101,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     if (!node || inet_pton(AF_INET, node, &literal) == 1 || inet_pton(AF_INET6, node, &literal) == 1)
         return answer(node, service, hints, ret);
     undotted(node, name);
+    note(name);
     if (!find(name, answers, &delay))
         return EAI_NONAME;
     pick(answers, count(name), "|");

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from . import _http_inside
 from ._http_errors import InvalidRequest, NotAllowed, Timeout
-from ._http_request import PART, Request
+from ._http_request import PART, Request, idna
 from ._http_response import Response
 
 _TUNNEL = "proxies can't be used in a sandbox; the host makes the requests"
@@ -109,7 +109,7 @@ class HTTPConnection(_python):  # type: ignore[misc]
     def _authority(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         if not host.isascii():
-            host = host.encode("idna").decode("ascii")
+            host = idna(host)
         return host if self.port == self.default_port else f"{host}:{self.port}"
 
     def _url(self) -> str:
