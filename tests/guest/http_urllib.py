@@ -70,7 +70,7 @@ def goes_on(base):
         error_of(urllib.request.urlopen, f"{base}/status/500"),
         error_of(urllib.request.urlopen, f"{base}/circle")[:2],
         error_of(urllib.request.urlopen, f"{base}/never", timeout=0.1),
-        error_of(lambda: urllib.request.urlopen(f"{base}/slow", timeout=1).read(3)),
+        error_of(lambda: urllib.request.urlopen(f"{base}/slow", timeout=20).read(3)),
         error_of(urllib.request.urlopen, f"{base}/nothing"),
         error_of(urllib.request.urlopen, "http://127.0.0.1:1/"),
         error_of(urllib.request.urlopen, "ftp://127.0.0.1/"),

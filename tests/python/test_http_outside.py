@@ -34,6 +34,7 @@ def servers():
 @pytest.mark.parametrize("part", expected.PARTS, ids=lambda part: part.__name__)
 def test_same_as_inside(program, servers, part):
     base = servers[0].url
+    servers[0].clear()
     others = {"redirects": [servers[1].url], "failures": ["http://127.0.0.1:1/"]}
     result = getattr(program, part.__name__)(base, *others.get(part.__name__, []))
     if inspect.isawaitable(result):

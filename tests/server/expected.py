@@ -135,7 +135,7 @@ def streams(base: str) -> list[object]:
 
 def asynchronous(base: str) -> list[object]:
     targets = [f"/echo?i={i}" for i in range(20)]
-    return [["first", "zw\u00f6lf", "", "last"], 300_000, targets, True, [1], "one two", ["InvalidRequest"]]
+    return [["first", "zw\u00f6lf", "", "last"], 300_000, targets, [200] * 5, [1], "one two", ["InvalidRequest"]]
 
 
 def failures(base: str) -> dict[str, object]:

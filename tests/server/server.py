@@ -58,6 +58,7 @@ class Server:
 
     def __post_init__(self) -> None:
         self.stopping = threading.Event()
+        self.here = threading.Condition()
         self.listener = socket.create_server((self.host, self.port), backlog=1024)
         self.port = self.listener.getsockname()[1]
         self.open: set[socket.socket] = set()
@@ -316,6 +317,16 @@ def later(c: Connection, r: Request) -> None:
     """?ms=TIME"""
     c.pause(int(r.query["ms"]) / 1000)
     c.answer("at last")
+
+
+@route("/meet")
+def meet(c: Connection, r: Request) -> None:
+    """?n=COUNT: answers when so many are here at once, which proves that they are."""
+    server = c.server
+    with server.here:
+        server.here.notify_all()
+        met = server.here.wait_for(lambda: len(server.at("/meet")) >= int(r.query["n"]), timeout=30)
+    c.answer("met", "200 OK" if met else "504 Nobody Came")
 
 
 @route("/early", takes_body=False)
