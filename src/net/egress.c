@@ -30,7 +30,9 @@ static bool read_entry(const char *text, struct entry *ret) {
     ret->host[n] = '\0';
     char *end = NULL;
     ret->port = text[n] == ':' ? strtol(text + n + 1, &end, 10) : 0;
-    return text[n] == '\0' || (*end == '\0' && ret->port > 0 && ret->port <= UINT16_MAX);
+    /* strtol would skip spaces, signs and zeros */
+    return text[n] == '\0' ||
+           (text[n + 1] >= '1' && text[n + 1] <= '9' && *end == '\0' && ret->port <= UINT16_MAX);
 }
 
 static bool host_matches(const struct entry *entry, const char *host) {

@@ -38,6 +38,8 @@ static void matches_entries(void **state) {
         {"*.", "a.test", 80, false},
         {"a.test:", "a.test", 80, false},
         {"a.test:0", "a.test", 80, false},
+        {"a.test:080", "a.test", 80, false},
+        {"a.test:+80", "a.test", 80, false},
         {"a.test:65616", "a.test", 80, false},
         {"[::1", "[::1", 80, false},
     };

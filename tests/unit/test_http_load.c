@@ -116,7 +116,7 @@ static void bounds_the_queue(void **state) {
     w.uncounted = true;
     w.options.limits.requests = 1;
     peer_open(&w, client);
-    char json[128];
+    char json[256];
     /* A stream that nobody reads holds the only place. */
     snprintf(json, sizeof json, "{'op':'http.request','method':'GET','url':'http://%s/','stream':true}", host);
     for (uint32_t op = 1; op <= 1 + MORE; op++)

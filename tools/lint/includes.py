@@ -16,7 +16,7 @@ ALLOWED = {
     "app": {"base", "guest"},
     "sandbox": {"base", "guest"},
     "journal": {"base"},
-    "net": {"base"},
+    "net": {"base", "guest"},
     "base": set(),
     "include": set(),
     "examples": {"include"},
