@@ -136,6 +136,12 @@ def test_many_at_once(http_run, server):
     assert server.connections <= 64
 
 
+def test_more_at_once_than_a_sandbox_may_have_open(http_run, server):
+    """20,000 coroutines, refused one and all: what counts is that each gets its turn."""
+    refused = result_of(http_run("http_probe.py:refusals", "http://127.0.0.1:1/", 20_000))
+    assert refused == 20_000
+
+
 def test_http2(http_run, tls):
     env = {"SSL_CERT_FILE": str(tls.bundle)}
     calls = [

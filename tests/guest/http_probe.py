@@ -135,6 +135,12 @@ async def many(base, n, path="/echo"):
 
 
 @task(max_retries=0)
+async def refusals(url, n):
+    ends = await asyncio.gather(*(aget(url) for _ in range(n)), return_exceptions=True)
+    return sum(type(end).__name__ == "NotAllowed" for end in ends)
+
+
+@task(max_retries=0)
 def fetch(url):
     return get(url).status_code
 
