@@ -459,9 +459,14 @@ void http_request_done(struct http_request *r, const struct http_outcome *outcom
 static void do_start(struct http_errand *errand) {
     struct http_session *s = errand->session;
     struct http_request *r = errand->request;
-    if (s->queue.n >= HTTP_QUEUE_MAX || find(s, r->op)) {
+    bool twice = find(s, r->op) != NULL; /* numbers come round */
+    if (s->queue.n >= HTTP_QUEUE_MAX || twice) {
         http_request_free(r);
-        refuse(s, errand->op, "http_error", "limit", "more than %d requests wait for their turn", HTTP_QUEUE_MAX);
+        if (twice)
+            refuse(s, errand->op, "http_error", "limit", "a stream of the same number is still open");
+        else
+            refuse(s, errand->op, "http_error", "limit", "more than %d requests wait for their turn",
+                   HTTP_QUEUE_MAX);
         return;
     }
     r->chain = s->buckets[r->op % HTTP_BUCKETS];
@@ -574,8 +579,8 @@ static void do_cancel(struct http_errand *errand) {
     struct http_session *s = errand->session;
     struct http_request *r = find(s, errand->op);
     if (r && r->head_told)
-        return; /* answered */
-    if (!r)
+        return;                /* answered */
+    if (!r && errand->op != 0) /* 0 stands for no read, no write */
         r = find_part(s, errand->op);
     if (!r)
         return;
