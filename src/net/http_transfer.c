@@ -524,6 +524,9 @@ static void explain(struct http_transfer *transfer, CURLcode code) {
     case CURLE_OUT_OF_MEMORY:
         http_fail_memory(f);
         break;
+    case CURLE_TOO_LARGE:
+        http_fail(f, "http_error", "too_large", "%s sent a header that is larger than 100 KB", host);
+        break;
     case CURLE_BAD_CONTENT_ENCODING:
         http_fail(f, "http_error", "protocol", "the response of %s isn't compressed as its headers say", host);
         break;

@@ -226,7 +226,7 @@ static void explains_bad_responses(void **state) {
         {"/not-gzip", "protocol", "isn't compressed as"},
         {"/brotli", "protocol", "isn't compressed as"},
         {"/many", "too_large", "more than 1000 headers"},
-        {"/long", "protocol", "isn't HTTP"},
+        {"/long", "too_large", "larger than 100 KB"},
         {"/informational", "too_large", "max_header_size"},
         {"/endless", "too_large", "10000000 bytes (raise max_response_size"},
         {"/bomb", "too_large", "10000000 bytes (raise max_response_size"},
