@@ -14,6 +14,7 @@
 #include "net/http.h"
 #include "net/url.h"
 #include <pthread.h>
+#include <stdatomic.h>
 
 enum {
     HTTP_METHOD_MAX = 32,
@@ -140,6 +141,7 @@ struct http_session {
     struct http_requests queue, active;
     struct http_request *buckets[HTTP_BUCKETS];
     uint64_t total;             /* bytes in both directions */
+    _Atomic uint64_t submitted; /* bytes of bodies, sent or still waiting; by any thread */
     struct http_errand release; /* so that closing can't fail */
 };
 

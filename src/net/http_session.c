@@ -150,16 +150,25 @@ static void fail(struct http_request *r) {
 
 /* --- limits --- */
 
+static void fail_total(const struct http_session *s, struct http_failure *failure) {
+    http_fail(failure, "http_error", "limit",
+              "this task has sent and received more than %llu bytes (raise max_total_bytes under [http] in "
+              "capsule.toml)",
+              (unsigned long long)s->options.limits.total);
+}
+
+/* Bodies that wait for their turn take the host's memory, so they count before they're sent. */
+static bool may_submit(struct http_session *s, size_t n) {
+    return atomic_fetch_add(&s->submitted, n) + n <= s->options.limits.total;
+}
+
 static int spend(struct http_request *r, uint64_t bytes) {
     struct http_session *s = r->session;
     s->total += bytes;
     r->last_byte = clock_monotonic_ns();
     if (s->total <= s->options.limits.total)
         return 0;
-    http_fail(&r->failure, "http_error", "limit",
-              "this task has sent and received more than %llu bytes (raise max_total_bytes under [http] in "
-              "capsule.toml)",
-              (unsigned long long)s->options.limits.total);
+    fail_total(s, &r->failure);
     return HTTP_STOP;
 }
 
@@ -698,6 +707,11 @@ void http_submit(struct http_session *s, uint32_t op, const json_value *header, 
         command++;
     if (command == 4) {
         refuse(s, op, "bad_input", "internal", "there is no operation \"%s\"", show(kind).text);
+        return;
+    }
+    if (!may_submit(s, n)) {
+        fail_total(s, &failure);
+        reply_failure(s, op, &failure);
         return;
     }
     struct http_errand *errand = new_errand(s, (enum http_command)command, op);

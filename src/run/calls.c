@@ -54,8 +54,8 @@ char *call_failure(const struct task *t, size_t *ret_n) {
     return message_new(header.data, header.size, NULL, 0, ret_n);
 }
 
-/* Answers an operation that didn't become a task. */
-static void refuse(struct task *t, uint32_t op, enum outcome_type type, const char *why) {
+/* Answers an operation that didn't become a task. Returns what op_submit returns. */
+static int32_t refuse(struct task *t, uint32_t op, enum outcome_type type, const char *why) {
     struct outcome outcome = {0};
     CLEANUP(buffer_done) struct buffer header = BUFFER_INIT(REPLY_MAX);
     outcome_set(&outcome, type, "%s", why);
@@ -65,8 +65,10 @@ static void refuse(struct task *t, uint32_t op, enum outcome_type type, const ch
     outcome_done(&outcome);
     size_t n = 0;
     char *reply = message_new(buffer_text(&header), header.size, NULL, 0, &n);
-    if (reply != NULL)
-        sandbox_complete(t->sandbox, op, reply, n);
+    if (reply == NULL)
+        return GUEST_E_TOO_MANY;
+    sandbox_complete(t->sandbox, op, reply, n);
+    return 0;
 }
 
 /* ---- operations ---- */
@@ -77,15 +79,12 @@ static int32_t call_task(struct task *t, uint32_t op, const json_value *header, 
     if (definition == NULL) {
         char message[256];
         snprintf(message, sizeof message, "there's no task named \"%.100s\"", name);
-        refuse(t, op, OUTCOME_NOT_FOUND, message);
-        return 0;
+        return refuse(t, op, OUTCOME_NOT_FOUND, message);
     }
     struct task *child;
     if (task_new(t->run, definition, t, body, body_n, json_bool(json_get(header, "tagged"), false), &child,
-                 NULL) != 0) {
-        refuse(t, op, OUTCOME_HOST_ERROR, "no memory for another task");
-        return 0;
-    }
+                 NULL) != 0)
+        return refuse(t, op, OUTCOME_HOST_ERROR, "no memory for another task");
     child->parent_op = op;
     pthread_mutex_lock(&t->run->lock);
     if (task_admit(child, &why)) {
@@ -93,11 +92,10 @@ static int32_t call_task(struct task *t, uint32_t op, const json_value *header, 
         scheduler_enqueue(child, true);
     }
     pthread_mutex_unlock(&t->run->lock);
-    if (why != NULL) {
-        task_free(child);
-        refuse(t, op, OUTCOME_POLICY, why);
-    }
-    return 0;
+    if (why == NULL)
+        return 0;
+    task_free(child);
+    return refuse(t, op, OUTCOME_POLICY, why);
 }
 
 int32_t calls_submit(void *task, uint32_t op, const json_value *header, const char *body, size_t body_n) {

@@ -21,6 +21,9 @@ static void on_reply(void *user, uint32_t op, const char *header, size_t header_
         free(reply);
     } else if (reply == NULL) {
         task_stop(t, OUTCOME_HOST_ERROR, "no memory for an HTTP response", true);
+    } else if (sandbox_untaken(t->sandbox) + n > RUN_RESULTS_MAX) {
+        free(reply);
+        task_stop(t, OUTCOME_OUT_OF_MEMORY, "the HTTP responses that it hasn't taken are more than 1 GiB", true);
     } else {
         sandbox_complete(t->sandbox, op, reply, n);
         task_go_on(t, false);

@@ -113,7 +113,7 @@ static void tell_parent(struct task *t, char *reply, size_t n) {
         free(reply);
     else if (reply == NULL)
         task_stop(parent, OUTCOME_HOST_ERROR, "no memory for a result", true);
-    else if (n > RUN_RESULTS_MAX - sandbox_untaken(parent->sandbox)) {
+    else if (sandbox_untaken(parent->sandbox) + n > RUN_RESULTS_MAX) {
         free(reply);
         task_stop(parent, OUTCOME_OUT_OF_MEMORY, "the results that it hasn't taken are more than 1 GiB", true);
     } else
@@ -219,7 +219,7 @@ void task_stop(struct task *t, enum outcome_type type, const char *text, bool fi
     t->stop_text = text;
     stop_children(t);
     if (t->phase == TASK_WAITING && !t->closing)
-        scheduler_enqueue(t, true);
+        scheduler_enqueue(t, false); /* whoever asks may be no worker */
 }
 
 /* ---- attempts ---- */

@@ -68,7 +68,7 @@ void hot_pages_learn(struct hot_pages *hot, int pagemap, const uint8_t *base, ui
 }
 
 void hot_pages_copy(struct hot_pages *hot, uint8_t *base, uint64_t size) {
-    if (atomic_load_explicit(&hot->samples, memory_order_relaxed) == 0)
+    if (atomic_load_explicit(&hot->samples, memory_order_relaxed) < HOT_SAMPLES_MIN)
         return;
     struct hot_run runs[HOT_RUNS_MAX];
     pthread_mutex_lock(&hot->lock);

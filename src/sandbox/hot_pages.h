@@ -12,8 +12,10 @@
 #include <stdint.h>
 
 enum {
-    HOT_RUNS_MAX = 256,  /* more are forgotten */
-    HOT_SAMPLES_MAX = 8, /* guests that are looked at */
+    HOT_RUNS_MAX = 256, /* more are forgotten */
+    HOT_SAMPLES_MIN =
+        4, /* guests that were looked at before anything is copied: the first may have written much more */
+    HOT_SAMPLES_MAX = 8, /* that are looked at */
 };
 
 struct hot_run {

@@ -323,6 +323,26 @@ static void keeps_to_the_budget(void **state) {
     peer_close(&poor);
 }
 
+/* Bodies that wait for their turn count as well: a task can't fill the host's memory with them. */
+static void keeps_to_the_budget_in_the_queue(void **state) {
+    (void)state;
+    static struct peer poor;
+    peer_init(&poor, hosts);
+    poor.options.limits.requests = 1;
+    poor.options.limits.total = 1000 * 1000;
+    peer_open(&poor, client);
+    static char body[100 * 1000];
+    char json[256];
+    snprintf(json, sizeof json, "{'op':'http.request','method':'POST','url':'http://%s/never'}", host);
+    memset(body, 'x', sizeof body);
+    for (uint32_t op = 1; op <= 10; op++)
+        peer_submit(&poor, op, json, body, sizeof body);
+    peer_submit(&poor, 11, json, body, sizeof body);
+    assert_failed(peer_wait(&poor, 11), "limit", "max_total_bytes");
+    assert_false(peer_is_done(&poor, 10));
+    peer_close(&poor);
+}
+
 static void limits_headers_by_size(void **state) {
     (void)state;
     static struct peer narrow;
@@ -469,6 +489,7 @@ int main(void) {
         WITH_PEER(stops_in_time),
         cmocka_unit_test(counts_waiting_as_time),
         cmocka_unit_test(keeps_to_the_budget),
+        cmocka_unit_test(keeps_to_the_budget_in_the_queue),
         cmocka_unit_test(limits_headers_by_size),
         WITH_PEER(follows_redirects_as_fetch_does),
         WITH_PEER(gives_redirects_on_request),

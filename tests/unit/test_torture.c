@@ -1,4 +1,4 @@
-/* Every fallible call of the host fails once: opening a runtime, loading a program (from a warm cache and anew), running nested tasks with a file. Each
+/* Every fallible call of the host fails once: opening a runtime, loading a program (from a warm cache and anew), running parallel tasks with a file, cancelling one, an HTTP request. Each
  * time the library must say so or work around it, leak nothing (the address sanitizer looks), leave no descriptor open, and work again afterwards. */
 #include "base/fault.h"
 #include "capsule.h"
@@ -24,15 +24,25 @@
 
 enum { POINTS_MAX = 3000 };
 
-static const char program[] = "from capsule import task\n"
+static const char program[] = "import time\n"
+                              "from capsule import http, task\n"
+                              "@task\n"
+                              "def sleeper():\n"
+                              "    time.sleep(60)\n"
                               "@task(allowed_files=['./data'])\n"
                               "def child(n):\n"
-                              "    open('data/out', 'w').write(str(n))\n"
-                              "    return int(open('data/out').read())\n"
+                              "    open(f'data/{n}', 'w').write(str(n))\n"
+                              "    return int(open(f'data/{n}').read())\n"
                               "@task(max_retries=0)\n"
                               "def main():\n"
                               "    print('hello')\n"
-                              "    return [child(1), child(2)]\n";
+                              "    later = sleeper.start()\n"
+                              "    numbers = list(child.map([1, 2]))\n"
+                              "    later.cancel()\n"
+                              "    try:\n"
+                              "        http.get('http://127.0.0.1:1/')\n"
+                              "    except http.NotAllowed:\n"
+                              "        return numbers\n";
 
 static char dir[64], file[96];
 
