@@ -91,10 +91,25 @@ static void reads_other_spellings(void **state) {
     }
 }
 
+struct mistake {
+    const char *text, *message, *hint;
+};
+
+static void check_mistakes(const char *dir, const struct mistake *rows, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        struct manifest m = {0};
+        struct error err = {0};
+        int status = read_text(dir, rows[i].text, &m, &err);
+        if (status != ERROR_PROJECT || err.code != ERROR_PROJECT)
+            fail_msg("%s: %d", rows[i].text, status);
+        assert_contains(err.message, rows[i].message);
+        assert_contains(err.hint, rows[i].hint);
+        assert_null(m.path);
+    }
+}
+
 static void refuses_mistakes(void **state) {
-    static const struct {
-        const char *text, *message, *hint;
-    } rows[] = {
+    static const struct mistake rows[] = {
         {"[tasks]\n\n\n\n\n\ndefault_rma = '64MB'\n", "capsule.toml:7: unknown key \"default_rma\" in [tasks]",
          "did you mean \"default_ram\"?"},
         {"[task]\n", "capsule.toml:1: unknown table \"task\"", "did you mean \"tasks\"?"},
@@ -120,6 +135,18 @@ static void refuses_mistakes(void **state) {
         {"[python]\npaths = 'src'\n", "paths: expected a list of folders", ""},
         {"[python]\npaths = ['../src']\n", "must lie below", ""},
         {"[python]\npaths = [1]\n", "expected a list of folders", ""},
+        {"[workflow]\nname = \n", "capsule.toml:2: ", ""},
+        {"[workflow\n", "capsule.toml:1: ", ""},
+        {"[workflow]\nname = 'a'\nname = 'b'\n", "capsule.toml:3: ", ""},
+        {"[tasks]\ndefault_max_retries = inf\n", "capsule.toml:2: ", ""},
+        {"[tasks]\n\"\\u001b[31m\" = 1\n", "unknown key \"?[31m\"", ""},
+        {"\xFF\xFE", "capsule.toml:1: the file is not valid UTF-8", ""},
+    };
+    check_mistakes(*state, rows, COUNT(rows));
+}
+
+static void refuses_mistakes_about_the_network(void **state) {
+    static const struct mistake rows[] = {
         {"[http]\nmax_respone_size = 1\n", "capsule.toml:2: unknown key \"max_respone_size\" in [http]",
          "did you mean \"max_response_size\"?"},
         {"[http]\nmax_response_size = 'big'\n", "capsule.toml:2: [http] max_response_size: 'big' isn't a size",
@@ -148,23 +175,8 @@ static void refuses_mistakes(void **state) {
         {"[secrets.KEY]\nhosts = ['https://a.b']\n", "[secrets.KEY] hosts: \"https://a.b\" isn't a host", "://"},
         {"[secrets.KEY]\n[secrets.KEY.hosts]\nx = 1\n", "hosts: expected a list of hosts", ""},
         {"[secret]\n", "unknown table \"secret\"", "did you mean \"secrets\"?"},
-        {"[workflow]\nname = \n", "capsule.toml:2: ", ""},
-        {"[workflow\n", "capsule.toml:1: ", ""},
-        {"[workflow]\nname = 'a'\nname = 'b'\n", "capsule.toml:3: ", ""},
-        {"[tasks]\ndefault_max_retries = inf\n", "capsule.toml:2: ", ""},
-        {"[tasks]\n\"\\u001b[31m\" = 1\n", "unknown key \"?[31m\"", ""},
-        {"\xFF\xFE", "capsule.toml:1: the file is not valid UTF-8", ""},
     };
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        struct manifest m = {0};
-        struct error err = {0};
-        int status = read_text(*state, rows[i].text, &m, &err);
-        if (status != ERROR_PROJECT || err.code != ERROR_PROJECT)
-            fail_msg("%s: %d", rows[i].text, status);
-        assert_contains(err.message, rows[i].message);
-        assert_contains(err.hint, rows[i].hint);
-        assert_null(m.path);
-    }
+    check_mistakes(*state, rows, COUNT(rows));
 }
 
 static void refuses_what_is_no_small_file(void **state) {
@@ -238,6 +250,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(reads_everything, make, drop),
         cmocka_unit_test_setup_teardown(reads_other_spellings, make, drop),
         cmocka_unit_test_setup_teardown(refuses_mistakes, make, drop),
+        cmocka_unit_test_setup_teardown(refuses_mistakes_about_the_network, make, drop),
         cmocka_unit_test_setup_teardown(refuses_what_is_no_small_file, make, drop),
         cmocka_unit_test_setup_teardown(refuses_too_many_secrets, make, drop),
         cmocka_unit_test_setup_teardown(survives_failures, make, drop),
