@@ -37,6 +37,7 @@ struct capsule_run {
     struct task *queue, *queue_last;
     _Atomic unsigned queue_n; /* also read without the lock */
     struct timers timers;
+    bool listed; /* in the scheduler's list */
     bool driver_sleeps;
     uint64_t driver_until; /* monotonic ns */
     unsigned live_n;       /* tasks that haven't ended */

@@ -1,6 +1,7 @@
 /* Opening and closing a runtime, its workers, its upkeep. */
 #include "run/runtime.h"
 #include "base/buffer.h"
+#include "base/digest.h"
 #include "base/fault.h"
 #include "base/path.h"
 #include <dlfcn.h>
@@ -109,6 +110,7 @@ int capsule_open(const capsule_runtime_options *options, capsule_runtime **ret_r
     if (rt == NULL)
         return runtime_fail(error, ERROR_NOMEM, "no memory for a runtime");
     keep_freed_memory();
+    random_bytes(&rt->id, sizeof rt->id);
     pthread_mutex_init(&rt->lock, NULL);
     scheduler_init(&rt->scheduler, rt, o->jobs);
     rt->on_progress = o->on_progress;
@@ -152,17 +154,26 @@ struct guest_context runtime_guest_context(struct capsule_runtime *rt) {
 
 /* ---- workers ---- */
 
-/* One that nobody uses, the one that last ran on this thread if there is: its slots are in this core's caches. */
-static struct worker *find_idle(const struct capsule_runtime *rt) {
-    struct worker *found = NULL;
-    for (struct worker *w = rt->workers; w != NULL; w = w->next) {
-        if (w->taken)
-            continue;
-        found = w;
-        if (pthread_equal(w->last_thread, pthread_self()))
-            break;
-    }
-    return found;
+static bool claim(struct worker *w) {
+    return !atomic_exchange_explicit(&w->taken, true, memory_order_acquire);
+}
+
+/* The worker that this thread had last; its slots are in this core's caches, and to find it takes no lock. */
+static _Thread_local struct {
+    uint64_t runtime;
+    struct worker *worker;
+} last;
+
+static struct worker *claim_last(const struct capsule_runtime *rt) {
+    return last.runtime == rt->id && claim(last.worker) ? last.worker : NULL;
+}
+
+/* One that nobody uses, that of a thread that may have ended. rt->lock is held. */
+static struct worker *claim_any(const struct capsule_runtime *rt) {
+    struct worker *w = rt->workers;
+    while (w != NULL && !claim(w))
+        w = w->next;
+    return w;
 }
 
 static int worker_new(struct capsule_runtime *rt, struct worker **ret, struct error *err) {
@@ -175,6 +186,8 @@ static int worker_new(struct capsule_runtime *rt, struct worker **ret, struct er
         free(w);
         return error_errno(err, ERROR_IO, errno, "can't make an event descriptor");
     }
+    atomic_init(&w->closed, 0);
+    atomic_init(&w->taken, true);
     w->next = rt->workers;
     rt->workers = w;
     *ret = w;
@@ -182,22 +195,33 @@ static int worker_new(struct capsule_runtime *rt, struct worker **ret, struct er
 }
 
 int runtime_take_worker(struct capsule_runtime *rt, struct worker **ret, struct error *err) {
-    pthread_mutex_lock(&rt->lock);
-    struct worker *w = find_idle(rt);
-    int r = w != NULL ? 0 : worker_new(rt, &w, err);
-    if (r == 0) {
-        w->taken = true;
-        w->last_thread = pthread_self();
-        *ret = w;
+    struct worker *w = claim_last(rt);
+    int r = 0;
+    if (w == NULL) {
+        pthread_mutex_lock(&rt->lock);
+        w = claim_any(rt);
+        r = w != NULL ? 0 : worker_new(rt, &w, err);
+        pthread_mutex_unlock(&rt->lock);
     }
-    pthread_mutex_unlock(&rt->lock);
-    return r;
+    if (r != 0)
+        return r;
+    last.runtime = rt->id;
+    last.worker = w;
+    *ret = w;
+    return 0;
 }
 
-void runtime_put_worker(struct capsule_runtime *rt, struct worker *w) {
+void runtime_put_worker(struct worker *w) {
+    atomic_store_explicit(&w->taken, false, memory_order_release);
+}
+
+uint64_t runtime_sandboxes_closed(struct capsule_runtime *rt) {
+    uint64_t n = 0;
     pthread_mutex_lock(&rt->lock);
-    w->taken = false;
+    for (struct worker *w = rt->workers; w != NULL; w = w->next)
+        n += atomic_load_explicit(&w->closed, memory_order_relaxed);
     pthread_mutex_unlock(&rt->lock);
+    return n;
 }
 
 void runtime_forget_image(struct capsule_runtime *rt, const struct image *image) {

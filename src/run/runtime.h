@@ -11,6 +11,7 @@
 #include "run/scheduler.h"
 #include "sandbox/engine.h"
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* A slot takes up to four of the kernel's 65,530 maps (vm.max_map_count's default), a stack two: 8,000 leave room for the embedder. */
 enum { RUNTIME_SANDBOXES_MAX = 8000 };
@@ -18,13 +19,14 @@ enum { RUNTIME_SANDBOXES_MAX = 8000 };
 /* What a thread that executes tasks has: the slots that it keeps warm, and the means to wake it. */
 struct worker {
     struct slot_pool slots;
-    int wake_fd; /* eventfd */
-    pthread_t last_thread;
-    bool taken;
+    int wake_fd;             /* eventfd */
+    _Atomic uint64_t closed; /* sandboxes, ever */
+    atomic_bool taken;
     struct worker *next;
 };
 
 struct capsule_runtime {
+    uint64_t id; /* random: tells a runtime from one that was at its address before */
     struct engine *engine;
     struct cache *cache;
     char *guests_dir;
@@ -34,13 +36,14 @@ struct capsule_runtime {
     pthread_mutex_t lock;
     struct worker *workers; /* all */
     struct scheduler scheduler;
-    _Atomic uint64_t sandboxes_closed;
     struct http_client *http; /* NULL until the first request */
 };
 
 /* A worker that nobody uses, the one that last ran on this thread if there is. */
 int runtime_take_worker(struct capsule_runtime *rt, struct worker **ret, struct error *err);
-void runtime_put_worker(struct capsule_runtime *rt, struct worker *w);
+void runtime_put_worker(struct worker *w);
+/* Sandboxes that all workers have closed, ever. */
+uint64_t runtime_sandboxes_closed(struct capsule_runtime *rt);
 /* Gives back the idle slots of an image (NULL: of all), on all threads. */
 void runtime_forget_image(struct capsule_runtime *rt, const struct image *image);
 int runtime_http(struct capsule_runtime *rt, struct http_client **ret, struct error *err);

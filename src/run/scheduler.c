@@ -59,11 +59,22 @@ static void start_helper(struct scheduler *s) {
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* There's work: one more helper should look for it. */
-static void call_helper(struct scheduler *s) {
-    if (atomic_load(&s->idle_n) == 0 && !atomic_load(&s->can_start))
+/* Puts a run where helpers look for work. Only those that have some for them are there: a run of a single task takes no lock but its own. s->lock is
+ * held. */
+static void enlist(struct scheduler *s, struct capsule_run *run) {
+    if (run->listed)
+        return;
+    run->listed = true;
+    run->next = s->runs;
+    s->runs = run;
+}
+
+/* The run has work for others: one more helper should look for it. run->lock is held. */
+static void call_helper(struct scheduler *s, struct capsule_run *run) {
+    if (atomic_load(&s->idle_n) == 0 && !atomic_load(&s->can_start) && run->listed)
         return;
     pthread_mutex_lock(&s->lock);
+    enlist(s, run);
     if (atomic_load(&s->idle_n) > 0) {
         atomic_fetch_sub(&s->idle_n, 1);
         s->called++;
@@ -140,7 +151,7 @@ void scheduler_enqueue(struct task *t, bool by_worker) {
     if (run->driver_sleeps)
         wake_driver(run);
     else
-        call_helper(&run->app->runtime->scheduler);
+        call_helper(&run->app->runtime->scheduler, run);
 }
 
 static struct task *dequeue(struct capsule_run *run) {
@@ -198,21 +209,16 @@ static void *help(void *scheduler) {
         return NULL;
     for (struct capsule_run *run; (run = await_run(s)) != NULL;)
         take_turns(run, w);
-    runtime_put_worker(s->runtime, w);
+    runtime_put_worker(w);
     return NULL;
 }
 
 /* ---- driving ---- */
 
-static void enter(struct scheduler *s, struct capsule_run *run) {
-    pthread_mutex_lock(&s->lock);
-    run->next = s->runs;
-    s->runs = run;
-    pthread_mutex_unlock(&s->lock);
-}
-
 /* From now on no helper comes to it. */
-static void leave(struct scheduler *s, struct capsule_run *run) {
+static void delist(struct scheduler *s, struct capsule_run *run) {
+    if (!run->listed)
+        return;
     pthread_mutex_lock(&s->lock);
     struct capsule_run **at = &s->runs;
     while (*at != run)
@@ -278,12 +284,11 @@ int scheduler_execute(struct scheduler *s, struct capsule_run *run, struct error
         return r;
     run->deadline = run->timeout == 0 ? UINT64_MAX : clock_monotonic_ns() + run->timeout;
     atomic_store(&run->wake_fd, run->driver->wake_fd);
-    enter(s, run);
     drive(run);
-    leave(s, run);
+    delist(s, run);
     await_helpers(run);
     atomic_store(&run->wake_fd, -1);
-    runtime_put_worker(s->runtime, run->driver);
+    runtime_put_worker(run->driver);
     run->driver = NULL;
     return 0;
 }

@@ -28,7 +28,7 @@ struct scheduler {
     struct capsule_runtime *runtime;
     pthread_mutex_t lock;
     pthread_cond_t work;
-    struct capsule_run *runs; /* that are being executed */
+    struct capsule_run *runs; /* that have had work for helpers */
     unsigned helpers_max, helpers_n;
     pthread_t helpers[SCHEDULER_JOBS_MAX];
     atomic_bool can_start;   /* another helper */

@@ -159,14 +159,14 @@ static void try_again(struct task *t) {
     scheduler_set_timer(t, clock_monotonic_ns() + delay);
 }
 
-static void close_sandbox(struct task *t) {
+static void close_sandbox(struct task *t, struct worker *w) {
     if (t->sandbox != NULL) {
         uint64_t ram = sandbox_ram(t->sandbox);
         t->fuel += sandbox_fuel_used(t->sandbox);
         t->ram = ram > t->ram ? ram : t->ram;
         sandbox_close(t->sandbox);
         t->sandbox = NULL;
-        atomic_fetch_add(&t->run->app->runtime->sandboxes_closed, 1);
+        atomic_fetch_add_explicit(&w->closed, 1, memory_order_relaxed);
     }
     mounts_done(&t->mounts);
 }
@@ -186,11 +186,11 @@ static void begin_closing(struct task *t) {
         http_session_close(t->http);
 }
 
-static void finish_closing(struct task *t) {
+static void finish_closing(struct task *t, struct worker *w) {
     pthread_mutex_unlock(&t->run->lock);
     char *reply = NULL;
     size_t reply_n = 0;
-    close_sandbox(t);
+    close_sandbox(t, w);
     if (t->outcome.type == OUTCOME_OK && t->parent != NULL)
         reply = call_success(t, &reply_n);
     pthread_mutex_lock(&t->run->lock);
@@ -296,19 +296,23 @@ static void set_start_outcome(struct task *t, int code, const struct error *err)
 
 enum slice_end { SLICE_USED, SLICE_PARKED, SLICE_STARVED, SLICE_ENDED };
 
+/* All sandboxes are in use. Whether to ask again: not when none has become free for long. */
+static bool may_starve_on(struct task *t) {
+    uint64_t now = clock_monotonic_ns(), closed = runtime_sandboxes_closed(t->run->app->runtime);
+    if (t->starved_since == 0 || closed != t->starved_closed) {
+        t->starved_since = now;
+        t->starved_closed = closed;
+    }
+    return now - t->starved_since < TASK_STARVED_MAX_NS;
+}
+
 static enum slice_end try_start(struct task *t, struct worker *w) {
     struct error err;
     err.message[0] = '\0'; /* all of it is 8 KiB, and this path is hot */
     int r = start(t, w, &err);
     if (r == 0)
         return SLICE_USED;
-    bool starved = r == ERROR_LIMIT && t->sandbox == NULL;
-    uint64_t now = clock_monotonic_ns(), closed = atomic_load(&t->run->app->runtime->sandboxes_closed);
-    if (starved && (t->starved_since == 0 || closed != t->starved_closed)) {
-        t->starved_since = now;
-        t->starved_closed = closed;
-    }
-    if (starved && now - t->starved_since < TASK_STARVED_MAX_NS)
+    if (r == ERROR_LIMIT && t->sandbox == NULL && may_starve_on(t))
         return SLICE_STARVED;
     set_start_outcome(t, r, &err);
     return SLICE_ENDED;
@@ -383,7 +387,7 @@ void task_step(struct task *t, struct worker *w) {
         begin_closing(t);
     }
     if (t->children == NULL && t->http == NULL)
-        finish_closing(t);
+        finish_closing(t, w);
     else
         t->phase = TASK_WAITING;
 }
