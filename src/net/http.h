@@ -29,6 +29,7 @@ struct http_limits {
     uint64_t headers;  /* bytes of one response's headers */
     uint64_t total;    /* bytes sent and received by a session in all */
     uint32_t requests; /* under way at once in a session; more wait for their turn, up to 16,384 */
+    uint32_t idle_ms;  /* without a byte in either direction; 0: HTTP_IDLE_TIMEOUT_MS */
 };
 
 #define HTTP_RESPONSE_DEFAULT (UINT64_C(64) * 1000 * 1000)
@@ -38,7 +39,7 @@ enum {
     HTTP_REQUESTS_DEFAULT = 64,
     HTTP_REDIRECTS_MAX = 10,
     HTTP_CONNECT_TIMEOUT_MS = 30 * 1000,
-    HTTP_IDLE_TIMEOUT_MS = 300 * 1000, /* without a byte in either direction */
+    HTTP_IDLE_TIMEOUT_MS = 300 * 1000,
 };
 
 struct http_secret {

@@ -143,9 +143,8 @@ static void fail(struct http_request *r) {
         end(r);
         return;
     }
-    r->state = HTTP_FAILED;
+    r->state = HTTP_FAILED; /* what arrived before can still be read */
     r->last_byte = clock_monotonic_ns();
-    buffer_done(&r->arrived);
 }
 
 /* --- limits --- */
@@ -172,18 +171,22 @@ static int spend(struct http_request *r, uint64_t bytes) {
     return HTTP_STOP;
 }
 
+static uint32_t idle_ms(const struct http_request *r) {
+    return r->session->options.limits.idle_ms;
+}
+
 static void fail_time(struct http_request *r) {
     if (r->timeout && r->deadline <= clock_monotonic_ns())
         http_fail(&r->failure, "http_error", "timeout",
                   "the request to %s took longer than its %llu ms: it was %s", r->url.host,
                   (unsigned long long)r->timeout, http_transfer_phase(r->transfer));
     else
-        http_fail(&r->failure, "http_error", "timeout", "nothing came from %s or went to it for %d s: it was %s",
-                  r->url.host, HTTP_IDLE_TIMEOUT_MS / 1000, http_transfer_phase(r->transfer));
+        http_fail(&r->failure, "http_error", "timeout", "nothing came from %s or went to it for %g s: it was %s",
+                  r->url.host, idle_ms(r) / 1e3, http_transfer_phase(r->transfer));
 }
 
 static uint64_t due_time(const struct http_request *r) {
-    uint64_t idle = r->state == HTTP_QUEUED ? UINT64_MAX : r->last_byte + HTTP_IDLE_TIMEOUT_MS * NS_PER_MS;
+    uint64_t idle = r->state == HTTP_QUEUED ? UINT64_MAX : r->last_byte + idle_ms(r) * NS_PER_MS;
     bool over = r->state == HTTP_ENDED || r->state == HTTP_FAILED;
     return !over && r->deadline && r->deadline < idle ? r->deadline : idle;
 }
@@ -290,6 +293,16 @@ static int status_line(struct http_request *r, const char *line, size_t n) {
     return HTTP_STOP;
 }
 
+/* RFC 9112 §6.3: whoever sends two lengths may mean to hide one of two responses. */
+static bool is_other_length(const struct http_request *r, const char *name, size_t name_n, const char *value,
+                            size_t n) {
+    static const char LENGTH[] = "Content-Length";
+    if (name_n != sizeof LENGTH - 1 || strncasecmp(name, LENGTH, name_n) != 0)
+        return false;
+    const char *before = http_headers_get(&r->answer, LENGTH);
+    return before && (strlen(before) != n || memcmp(before, value, n) != 0);
+}
+
 static int field_line(struct http_request *r, const char *line, size_t n) {
     const char *colon = memchr(line, ':', n);
     if (!colon || memchr(line, '\0', n)) {
@@ -301,6 +314,10 @@ static int field_line(struct http_request *r, const char *line, size_t n) {
         at++;
     while (n > at && (line[n - 1] == ' ' || line[n - 1] == '\t'))
         n--;
+    if (is_other_length(r, line, name, line + at, n - at)) {
+        http_fail(&r->failure, "http_error", "protocol", "%s announced two lengths of one response", r->url.host);
+        return HTTP_STOP;
+    }
     if (http_headers_add(&r->answer, line, name, line + at, n - at) == 0)
         return 0;
     http_fail_memory(&r->failure);
@@ -494,7 +511,7 @@ static struct http_request *target(const struct http_errand *errand) {
                "request %u isn't open: it has ended or was closed", errand->target);
         return NULL;
     }
-    if (r->state != HTTP_FAILED)
+    if (r->state != HTTP_FAILED || (errand->command == HTTP_READ && unread(r) > 0))
         return r;
     reply_failure(errand->session, errand->op, &r->failure);
     end(r);
@@ -514,7 +531,7 @@ static void do_read(struct http_errand *errand) {
     }
     r->read_op = errand->op;
     r->read_max = errand->max;
-    if (serve_read(r) || !r->paused || unread(r) >= HTTP_UNREAD_MAX)
+    if (serve_read(r) || !r->transfer || !r->paused || unread(r) >= HTTP_UNREAD_MAX)
         return;
     r->paused = false;
     http_transfer_resume(r->transfer);
@@ -658,6 +675,8 @@ int http_session_open(struct http_client *client, const struct http_session_opti
     s->options = *options;
     if (s->options.limits.requests == 0)
         s->options.limits.requests = HTTP_REQUESTS_DEFAULT;
+    if (s->options.limits.idle_ms == 0)
+        s->options.limits.idle_ms = HTTP_IDLE_TIMEOUT_MS;
     *ret = s;
     return 0;
 }

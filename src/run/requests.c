@@ -51,12 +51,29 @@ static void on_record(void *user, const struct http_record *record) {
     struct task *t = user;
     pthread_mutex_lock(&t->run->lock);
     size_t before = t->requests.size;
-    if (t->requests_omitted > 0 || write_record(&t->requests, record) != 0) {
+    if (write_record(&t->requests, record) == 0) {
+        t->requests_n++;
+    } else {
         t->requests.size = before;
         t->requests_omitted++;
     }
     run_request_event(t->run, t, record);
     pthread_mutex_unlock(&t->run->lock);
+}
+
+void requests_hand_up(const struct task *t) {
+    struct task *parent = t->parent;
+    parent->requests_omitted += t->requests_omitted;
+    if (t->requests.size == 0)
+        return;
+    size_t before = parent->requests.size;
+    if ((before > 0 && buffer_putc(&parent->requests, ',') != 0) ||
+        buffer_append(&parent->requests, t->requests.data, t->requests.size) != 0) {
+        parent->requests.size = before;
+        parent->requests_omitted += t->requests_n;
+        return;
+    }
+    parent->requests_n += t->requests_n;
 }
 
 static void on_released(void *user) {

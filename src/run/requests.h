@@ -11,6 +11,9 @@
 
 struct task;
 
+/* Adds what a task that has ended requested to its caller's list. The lock is held. */
+void requests_hand_up(const struct task *t);
+
 int32_t requests_submit(struct task *t, uint32_t op, const json_value *header, const char *body, size_t body_n);
 
 #endif

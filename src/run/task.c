@@ -135,6 +135,7 @@ static void end(struct task *t, char *reply, size_t reply_n) {
     if (t->outcome.type != OUTCOME_OK)
         reply = call_failure(t, &reply_n);
     tell_parent(t, reply, reply_n);
+    requests_hand_up(t);
     leave_parent(t);
     task_go_on(t->parent, true);
     task_free(t);

@@ -70,10 +70,11 @@ struct task {
     bool final, closing;
 
     struct outcome outcome;
-    uint64_t duration;      /* from created to its end, ns */
-    uint64_t fuel, ram;     /* all ended attempts; the largest */
-    struct buffer requests; /* records of its HTTP requests as JSON, with commas between */
-    uint32_t requests_omitted;
+    uint64_t duration;  /* from created to its end, ns */
+    uint64_t fuel, ram; /* all ended attempts; the largest */
+    struct buffer
+        requests; /* records of its HTTP requests, and of tasks that it called, as JSON with commas between */
+    uint32_t requests_n, requests_omitted;
 };
 
 /* Copies body. Not known to the run yet: the lock needn't be held. */

@@ -389,3 +389,19 @@ def test_policy_ends_the_task(http_run, server):
     kind, message, retries = result_of(http_run("http_probe.py:parent", f"{server.url}/echo"))
     assert (kind, retries) == ("policy", 0)
     assert "127.0.0.1 isn't allowed" in message
+
+
+def test_a_refusal_in_a_group_is_a_refusal(capsule, tmp_path):
+    """asyncio.TaskGroup packs exceptions: the task ends as `policy` all the same, and isn't tried again."""
+    (tmp_path / "main.py").write_text(
+        "import asyncio\nfrom capsule import http, task\n"
+        "@task(allowed_hosts=[], max_retries=3)\n"
+        "async def main():\n"
+        "    async with asyncio.TaskGroup() as group:\n"
+        "        group.create_task(http.aget('http://example.com/'))\n"
+        "        group.create_task(asyncio.sleep(10))\n"
+    )
+    done = capsule("run", "--verbose", "main.py")
+    assert done.returncode == 1
+    assert "error: policy:" in done.stderr
+    assert "attempt 2" not in done.stderr

@@ -197,3 +197,23 @@ def test_verbose_shows_requests(capsule, server, tmp_path):
     assert "GET" in line
     assert "200" in line
     assert "hidden" not in done.stderr
+
+
+def test_requests_of_children_are_recorded(capsule, server, tmp_path):
+    """In the envelope of the run, whatever became of the child; and in what its caller is told of its failure."""
+    (tmp_path / "main.py").write_text(
+        "from capsule import TaskError, http, task\n"
+        f"@task(allowed_hosts=['{server.address}'], max_retries=1)\n"
+        "def child(path):\n"
+        f"    return http.get('{server.url}' + path).raise_for_status().status_code\n"
+        "@task\n"
+        "def main():\n"
+        "    done = child('/echo')\n"
+        "    try: child('/status/500')\n"
+        "    except TaskError as e: return [done, len(e.execution['host_requests'])]\n"
+    )
+    done = capsule("run", "--json", "main.py")
+    envelope = json.loads(done.stdout)
+    assert envelope["result"] == [200, 2], done.stderr
+    statuses = [one["status"] for one in envelope["execution"]["host_requests"]]
+    assert statuses == [200, 500, 500]  # the second with its further attempt

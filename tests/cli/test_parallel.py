@@ -261,3 +261,22 @@ def test_results_are_results(run):
     """
     done, _ = run(code)
     assert result_of(done) == {"whole": [2, 4], "awaited": [6], "first": 8}
+
+
+def test_more_calls_than_operations(run):
+    """A sandbox may have 16,384 operations open; coroutines beyond that wait for their turn."""
+    done, _ = run(
+        """
+        @task
+        async def one(i):
+            return i
+
+        @task(compute="HIGH")
+        async def main(n):
+            called = await asyncio.gather(*(one(i) for i in range(n)))
+            started = await asyncio.gather(*(one.start(i) for i in range(n)))
+            return [called == started == list(range(n))]
+        """,
+        "17000",
+    )
+    assert result_of(done) == [True]

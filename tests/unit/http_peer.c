@@ -51,7 +51,10 @@ void peer_init(struct peer *w, char *const *hosts) {
     *w = (struct peer){.options = {.reply = on_reply, .record = on_record, .released = on_released, .user = w}};
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
-    w->options.limits = (struct http_limits){HTTP_RESPONSE_DEFAULT, HTTP_HEADERS_DEFAULT, HTTP_TOTAL_DEFAULT, 64};
+    w->options.limits = (struct http_limits){.response = HTTP_RESPONSE_DEFAULT,
+                                             .headers = HTTP_HEADERS_DEFAULT,
+                                             .total = HTTP_TOTAL_DEFAULT,
+                                             .requests = 64};
     w->options.rules.listed = hosts != NULL;
     w->options.rules.hosts = hosts;
     for (size_t i = 0; hosts && hosts[i]; i++)

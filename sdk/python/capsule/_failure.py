@@ -47,7 +47,11 @@ def of_task(e: BaseException) -> dict[str, Any]:
 
 
 def _own_type(e: BaseException) -> str | None:
+    """The `_capsule_type` of an exception; of a group (asyncio.TaskGroup's), that of one of its members."""
     try:
+        members = getattr(e, "exceptions", None)
+        if isinstance(members, tuple):
+            return next(filter(None, map(_own_type, members)), None)
         kind = getattr(e, "_capsule_type", None)
         return kind if isinstance(kind, str) and kind in _OWN_TYPES else None
     except BaseException:

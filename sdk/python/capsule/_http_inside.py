@@ -7,7 +7,6 @@ http.close, or the request would hold one of the task's places until the task en
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import AsyncIterator, Iterator
 from json.encoder import encode_basestring as _quote
@@ -25,8 +24,6 @@ _reply_now = _operations.reply_now
 _WHOLE_MAX = MESSAGE_MAX - 2 * HEADER_MAX
 _READ_MAX = MESSAGE_MAX - HEADER_MAX
 _TIMEOUT_MAX_MS = 2**31 - 1
-_AT_ONCE = 8192
-"""Requests that coroutines have open: half of the operations that a sandbox may have. The host runs far fewer."""
 
 
 def send(request: Request) -> Response:
@@ -54,25 +51,6 @@ def send_patiently(request: Request, timeout_ns: int) -> Response:
 
 async def asend(request: Request) -> Response:
     """As `send`, without blocking other coroutines."""
-    turns = _turns()
-    if turns is None:
-        return await _asend(request)
-    async with turns:
-        return await _asend(request)
-
-
-def _turns() -> asyncio.Semaphore | None:
-    """What lets coroutines of this loop have so many requests open, and the others wait; None without a loop."""
-    loop: Any = asyncio._get_running_loop()
-    if loop is None:
-        return None
-    turns: asyncio.Semaphore | None = getattr(loop, "_capsule_turns", None)
-    if turns is None:
-        turns = loop._capsule_turns = asyncio.Semaphore(_AT_ONCE)
-    return turns
-
-
-async def _asend(request: Request) -> Response:
     parts = _upload(request)
     op = _submit(_head(request, parts is not None), b"" if parts is not None else request.body)  # type: ignore[arg-type]
     if parts is not None:

@@ -125,13 +125,20 @@ async def reply_of(op: int) -> bytes:
     waiter = future()
     if waiter is None:  # driven by hand, without an event loop
         return reply_now(op)
-    _operations.expect(op, waiter.set_result)
+
+    def arrived(op: int) -> None:
+        reply = _operations.take(op)  # at once: until then the operation counts as open
+        if not waiter.done():
+            waiter.set_result(reply)
+
+    _operations.expect(op, arrived)
     try:
-        await waiter
+        reply: bytes = await waiter
     except BaseException:
-        _operations.discard(op)
+        if _operations.expected(op):
+            _operations.discard(op)
         raise
-    return _operations.take(op)
+    return reply
 
 
 _loop: Loop | None = None

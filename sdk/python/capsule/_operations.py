@@ -28,6 +28,9 @@ _told: set[int] = set()
 expecting = _waiting.__len__
 """expecting() -> how many operations pump() can tell of."""
 
+expected = _waiting.__contains__
+"""expected(op) -> whether somebody is still to be told that it's done."""
+
 
 def submit(header: bytes, body: bytes) -> int:
     """Start an operation. While too many are open, wait until some of those that are expected are done."""
