@@ -1,6 +1,8 @@
 """Secrets: a task holds a token, the secret's hosts get the value, and nobody else gets either."""
 
 import json
+import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -167,3 +169,56 @@ def test_verbose_tells_nothing(capsule, tmp_path, server):
     assert server.at("/echo")[0].header("x-key") == VALUE
     assert "ValueError" in done.stderr
     assert VALUE not in done.stdout + done.stderr
+
+
+# --- the guest's memory itself
+
+ECHOES = """
+import os
+from capsule import task
+from capsule.http import get, stream
+
+@task
+def main():
+    key = os.environ["KEY"]
+    headers = {"Authorization": f"Bearer {key}", "X-Key": key}
+    whole = get(URL, headers=headers)
+    with stream("GET", URL, headers=headers) as response:
+        parts = list(response.iter_bytes())
+    print("holding", len(whole.text()), len(parts), flush=True)
+    import time
+    time.sleep(60)
+"""
+
+
+def linear_memories(pid: int) -> Iterator[tuple[int, int]]:
+    """The address ranges of sandboxes: private writable mappings of images, and what they grew behind them."""
+    end = 0
+    with open(f"/proc/{pid}/maps") as maps:
+        for line in maps:
+            found = re.match(r"([0-9a-f]+)-([0-9a-f]+) (....) \S+ \S+ \S+ *(.*)", line)
+            assert found
+            start, stop, mode, file = int(found[1], 16), int(found[2], 16), found[3], found[4]
+            if mode.startswith("rw") and (file.endswith(".image") or (not file and start == end)):
+                end = stop
+                yield start, stop
+
+
+def test_no_linear_memory_holds_it(capsule_start, server, tmp_path):
+    """Read from outside while the task holds two responses that told the value back, one whole and one in parts."""
+    (tmp_path / "main.py").write_text(f"URL = {server.url + '/echo'!r}\n" + ECHOES)
+    (tmp_path / "capsule.toml").write_text(
+        f'[tasks]\ndefault_allowed_hosts = ["{server.address}"]\ndefault_env_variables = ["KEY"]\n'
+        f'[secrets]\nKEY = {{ hosts = ["{server.address}"] }}\n'
+    )
+    process = capsule_start("run", "main.py", env={"KEY": VALUE})
+    assert process.stdout.readline().startswith("holding"), process.stderr.read()
+    assert [r.header("x-key") for r in server.at("/echo")] == [VALUE, VALUE]
+    memory = b""
+    with open(f"/proc/{process.pid}/mem", "rb", buffering=0) as mem:
+        for start, stop in linear_memories(process.pid):
+            mem.seek(start)
+            memory += mem.read(stop - start)
+    assert b"capsule-secret-" in memory  # it's the right memory: the token is there
+    assert b"*" * len(VALUE) in memory
+    assert VALUE.encode() not in memory
