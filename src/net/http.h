@@ -72,8 +72,10 @@ struct http_session_options {
     void *user;
 };
 
-/* Starts no thread yet. */
-int http_client_new(struct http_client **ret, struct error *err);
+/* Starts no thread yet. folder: lib/capsule of the installation, where libcurl is. */
+int http_client_new(const char *folder, struct http_client **ret, struct error *err);
+/* Whether clients will find libcurl there. */
+int http_client_check(const char *folder, struct error *err);
 void http_client_free(struct http_client *client); /* after all sessions were released */
 
 /* Starts the client's thread, so that closing needs nothing: open one when it's first needed. */

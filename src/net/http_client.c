@@ -5,6 +5,7 @@
  *
  * Invariants: the inbox is empty and nothing is due when the thread sleeps; it sleeps no longer than until next_check. */
 #define _GNU_SOURCE 1
+#include "net/curl_library.h"
 #include "net/http_internal.h"
 
 #include "base/clock.h"
@@ -13,18 +14,27 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { SLEEP_MAX_MS = 60 * 1000 };
 
-int http_client_new(struct http_client **ret, struct error *err) {
+int http_client_new(const char *folder, struct http_client **ret, struct error *err) {
     struct http_client *client = FAULT("http.client") ? NULL : calloc(1, sizeof *client);
-    if (!client)
+    if (client)
+        client->folder = strdup(folder);
+    if (!client || !client->folder) {
+        free(client);
         return error_set(err, ERROR_NOMEM, "out of memory while preparing for HTTP");
+    }
     pthread_mutex_init(&client->lock, NULL);
     client->inbox_end = &client->inbox;
     client->next_check = UINT64_MAX;
     *ret = client;
     return 0;
+}
+
+int http_client_check(const char *folder, struct error *err) {
+    return curl_library_load(folder, err);
 }
 
 static struct http_errand *take_inbox(struct http_client *client) {
@@ -102,7 +112,7 @@ static void *run(void *user) {
 
 /* With the lock held. */
 static int start(struct http_client *client, struct error *err) {
-    if (!client->transfers && http_transfers_new(&client->transfers, err))
+    if (!client->transfers && http_transfers_new(client->folder, &client->transfers, err))
         return err ? err->code : ERROR_INTERNAL;
     sigset_t all, before;
     sigfillset(&all);
@@ -129,6 +139,7 @@ void http_client_free(struct http_client *client) {
     }
     http_transfers_free(client->transfers);
     pthread_mutex_destroy(&client->lock);
+    free(client->folder);
     free(client);
 }
 

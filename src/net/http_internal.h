@@ -5,6 +5,7 @@
  *   http_message.c   what guests send, checked; what they get
  *   http_secret.c    tokens into secrets, and secrets out of responses
  *   http_transfer.c  libcurl: one exchange with a server
+ *   curl_library.c   loads it
  *
  * Thread rule: everything belongs to the client's thread but the inbox, which has a lock, and a session's options, which never change. */
 #ifndef NET_HTTP_INTERNAL_H
@@ -149,6 +150,7 @@ struct http_client {
     pthread_mutex_t lock;
     struct http_errand *inbox, **inbox_end;
     bool started, sleeping, stopping;
+    char *folder; /* of curl.so */
     pthread_t thread;
     /* the thread's own */
     struct http_transfers *transfers;
@@ -208,7 +210,7 @@ int http_mask_feed(const struct http_session *s, struct http_mask *mask, const c
 int http_mask_end(struct http_mask *mask, struct buffer *to);
 
 /* transfers */
-int http_transfers_new(struct http_transfers **ret, struct error *err);
+int http_transfers_new(const char *folder, struct http_transfers **ret, struct error *err);
 /* After all requests are gone. */
 void http_transfers_free(struct http_transfers *t);
 /* May be called by any thread. */

@@ -9,6 +9,7 @@
  *
  * Easy handles are kept and used again. Thread rule: the client's thread, but for http_transfers_new, _free and _wake. */
 #define _GNU_SOURCE 1
+#include "net/curl_library.h"
 #include "net/http_internal.h"
 
 #include "base/clock.h"
@@ -21,6 +22,8 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+/* after <curl/curl.h> */
+#include "net/curl_calls.h"
 
 enum { SPARE_MAX = 64, KEPT_CONNECTIONS = 256 };
 
@@ -85,20 +88,23 @@ static int check_certificates(const struct http_transfers *t, struct http_failur
 /* --- making and ending --- */
 
 static void free_transfer(struct http_transfer *transfer) {
-    curl_easy_cleanup(transfer->easy);
-    curl_slist_free_all(transfer->headers);
+    curl()->easy_cleanup(transfer->easy);
+    curl()->slist_free_all(transfer->headers);
     free(transfer);
 }
 
-int http_transfers_new(struct http_transfers **ret, struct error *err) {
+int http_transfers_new(const char *folder, struct http_transfers **ret, struct error *err) {
+    int status = curl_library_load(folder, err);
+    if (status)
+        return status;
     struct http_transfers *t = FAULT("http.transfers") ? NULL : calloc(1, sizeof *t);
     if (!t)
         return error_set(err, ERROR_NOMEM, "out of memory while preparing for HTTP");
-    if (FAULT("http.library") || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+    if (FAULT("http.library") || curl()->global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         free(t);
         return error_set(err, ERROR_INTERNAL, "libcurl can't be used: its start failed");
     }
-    t->multi = FAULT("http.multi") ? NULL : curl_multi_init();
+    t->multi = FAULT("http.multi") ? NULL : curl()->multi_init();
     if (!t->multi || find_certificates(t)) {
         http_transfers_free(t);
         return error_set(err, ERROR_NOMEM, "out of memory while preparing for HTTP");
@@ -108,8 +114,8 @@ int http_transfers_new(struct http_transfers **ret, struct error *err) {
     long connections = 512;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur / 2 < 4096)
         connections = (long)(files.rlim_cur / 2);
-    curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, (long)KEPT_CONNECTIONS);
-    curl_multi_setopt(t->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
+    curl()->multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, (long)KEPT_CONNECTIONS);
+    curl()->multi_setopt(t->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
     *ret = t;
     return 0;
 }
@@ -127,7 +133,7 @@ static void unlink_active(struct http_transfer *transfer) {
 /* Takes it out of the multi handle and keeps it for the next request. */
 static void retire(struct http_transfer *transfer) {
     struct http_transfers *t = transfer->owner;
-    curl_multi_remove_handle(t->multi, transfer->easy);
+    curl()->multi_remove_handle(t->multi, transfer->easy);
     unlink_active(transfer);
     if (transfer->request)
         transfer->request->transfer = NULL;
@@ -137,8 +143,8 @@ static void retire(struct http_transfer *transfer) {
         free_transfer(transfer);
         return;
     }
-    curl_easy_reset(transfer->easy);
-    curl_slist_free_all(transfer->headers);
+    curl()->easy_reset(transfer->easy);
+    curl()->slist_free_all(transfer->headers);
     *transfer = (struct http_transfer){.owner = t, .easy = transfer->easy, .next = t->spare};
     t->spare = transfer;
     t->spare_n++;
@@ -154,19 +160,19 @@ void http_transfers_free(struct http_transfers *t) {
         free_transfer(transfer);
     }
     if (t->multi)
-        curl_multi_cleanup(t->multi);
+        curl()->multi_cleanup(t->multi);
     free(t->ca_file);
     free(t->ca_folder);
     free(t);
-    curl_global_cleanup();
+    curl()->global_cleanup();
 }
 
 void http_transfers_wake(struct http_transfers *t) {
-    curl_multi_wakeup(t->multi);
+    curl()->multi_wakeup(t->multi);
 }
 
 void http_transfers_wait(struct http_transfers *t, int timeout_ms) {
-    curl_multi_poll(t->multi, NULL, 0, timeout_ms, NULL);
+    curl()->multi_poll(t->multi, NULL, 0, timeout_ms, NULL);
 }
 
 bool http_transfers_full(const struct http_transfers *t) {
@@ -267,7 +273,7 @@ static size_t on_upload(char *to, size_t size, size_t n, void *user) {
 /* --- starting --- */
 
 static int add_line(struct curl_slist **list, const char *line) {
-    struct curl_slist *longer = FAULT("http.header") ? NULL : curl_slist_append(*list, line);
+    struct curl_slist *longer = FAULT("http.header") ? NULL : curl()->slist_append(*list, line);
     if (!longer)
         return ERROR_NOMEM;
     *list = longer;
@@ -329,23 +335,23 @@ static CURLcode set_common(struct http_transfer *transfer) {
     };
     CURLcode code = CURLE_OK;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && code == CURLE_OK; i++)
-        code = curl_easy_setopt(easy, numbers[i].option, numbers[i].value);
+        code = curl()->easy_setopt(easy, numbers[i].option, numbers[i].value);
     if (code)
         return code;
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->text);
-    curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, on_lookup);
-    curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connection);
-    curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-    code = curl_easy_setopt(easy, CURLOPT_USERAGENT, "capsule/" CAPSULE_VERSION);
-    return code ? code : curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
+    curl()->easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+    curl()->easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->text);
+    curl()->easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, on_lookup);
+    curl()->easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, transfer);
+    curl()->easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+    curl()->easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
+    curl()->easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connection);
+    curl()->easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
+    curl()->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl()->easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+    curl()->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl()->easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    code = curl()->easy_setopt(easy, CURLOPT_USERAGENT, "capsule/" CAPSULE_VERSION);
+    return code ? code : curl()->easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
 }
 
 /* The body's place, then the method, which libcurl would derive from it. */
@@ -356,22 +362,23 @@ static CURLcode set_body(struct http_transfer *transfer) {
     bool posts = r->body.size > 0 || strcmp(r->method, "POST") == 0 || strcmp(r->method, "PUT") == 0 ||
                  strcmp(r->method, "PATCH") == 0;
     if (r->upload) {
-        curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-        curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_upload);
-        curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
-        curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, r->has_length ? (curl_off_t)r->length : (curl_off_t)-1);
+        curl()->easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+        curl()->easy_setopt(easy, CURLOPT_READFUNCTION, on_upload);
+        curl()->easy_setopt(easy, CURLOPT_READDATA, transfer);
+        curl()->easy_setopt(easy, CURLOPT_INFILESIZE_LARGE,
+                            r->has_length ? (curl_off_t)r->length : (curl_off_t)-1);
         /* A kept connection may turn out to be closed, and then the body couldn't be sent again. */
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        curl()->easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     } else if (posts) {
-        curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, buffer_text(&r->body));
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.size);
+        curl()->easy_setopt(easy, CURLOPT_POST, 1L);
+        curl()->easy_setopt(easy, CURLOPT_POSTFIELDS, buffer_text(&r->body));
+        curl()->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.size);
     } else if (head) {
-        return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        return curl()->easy_setopt(easy, CURLOPT_NOBODY, 1L);
     } else if (get) {
-        return curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+        return curl()->easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     }
-    return curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, r->method);
+    return curl()->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, r->method);
 }
 
 static CURLcode set_all(struct http_transfer *transfer) {
@@ -380,13 +387,13 @@ static CURLcode set_all(struct http_transfer *transfer) {
     if (code == CURLE_OK)
         code = set_body(transfer);
     if (code == CURLE_OK)
-        code = curl_easy_setopt(transfer->easy, CURLOPT_CURLU, r->url.handle);
+        code = curl()->easy_setopt(transfer->easy, CURLOPT_CURLU, r->url.handle);
     if (code == CURLE_OK)
-        code = curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
+        code = curl()->easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, transfer->headers);
     if (code == CURLE_OK && r->url.https && transfer->owner->ca_file)
-        code = curl_easy_setopt(transfer->easy, CURLOPT_CAINFO, transfer->owner->ca_file);
+        code = curl()->easy_setopt(transfer->easy, CURLOPT_CAINFO, transfer->owner->ca_file);
     if (code == CURLE_OK && r->url.https && transfer->owner->ca_folder)
-        code = curl_easy_setopt(transfer->easy, CURLOPT_CAPATH, transfer->owner->ca_folder);
+        code = curl()->easy_setopt(transfer->easy, CURLOPT_CAPATH, transfer->owner->ca_folder);
     return code;
 }
 
@@ -402,7 +409,7 @@ static struct http_transfer *take_spare(struct http_transfers *t) {
     if (!transfer)
         return NULL;
     transfer->owner = t;
-    transfer->easy = FAULT("http.easy") ? NULL : curl_easy_init();
+    transfer->easy = FAULT("http.easy") ? NULL : curl()->easy_init();
     if (transfer->easy)
         return transfer;
     free(transfer);
@@ -421,7 +428,7 @@ int http_transfer_start(struct http_transfers *t, struct http_request *r) {
     transfer->started = clock_monotonic_ns();
     r->must_be_loopback = false;
     if (add_headers(transfer) == 0 && (FAULT("http.options") || set_all(transfer) != CURLE_OK ||
-                                       curl_multi_add_handle(t->multi, transfer->easy) != CURLM_OK))
+                                       curl()->multi_add_handle(t->multi, transfer->easy) != CURLM_OK))
         http_fail(&r->failure, "http_error", "internal", "the request to %s couldn't be started", r->url.host);
     if (r->failure.type) {
         free_transfer(transfer);
@@ -438,12 +445,12 @@ int http_transfer_start(struct http_transfers *t, struct http_request *r) {
 /* --- going on and ending --- */
 
 void http_transfer_resume(struct http_transfer *transfer) {
-    curl_easy_pause(transfer->easy, CURLPAUSE_CONT);
+    curl()->easy_pause(transfer->easy, CURLPAUSE_CONT);
 }
 
 static void measure(const struct http_transfer *transfer, struct http_outcome *ret) {
     curl_off_t bytes = 0;
-    curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_DOWNLOAD_T, &bytes);
+    curl()->easy_getinfo(transfer->easy, CURLINFO_SIZE_DOWNLOAD_T, &bytes);
     ret->bytes = (uint64_t)bytes;
     ret->duration = clock_monotonic_ns() - transfer->started;
 }
@@ -455,7 +462,7 @@ void http_transfer_drop(struct http_transfer *transfer, struct http_outcome *out
         return;
     }
     /* What libcurl still holds of the request is no longer its own. */
-    curl_easy_setopt(transfer->easy, CURLOPT_CURLU, NULL);
+    curl()->easy_setopt(transfer->easy, CURLOPT_CURLU, NULL);
     transfer->request->transfer = NULL;
     transfer->request = NULL;
     transfer->owner->abandoned++;
@@ -477,7 +484,7 @@ static void explain_connection(struct http_transfer *transfer, CURLcode code, st
     const char *host = transfer->request->url.host;
     unsigned port = transfer->request->url.port;
     long number = 0;
-    curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &number);
+    curl()->easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &number);
     if (code == CURLE_COULDNT_RESOLVE_HOST)
         http_fail(f, "http_error", "dns", "the name %s has no address, or it can't be looked up now", host);
     else if (code == CURLE_OPERATION_TIMEDOUT)
@@ -532,14 +539,14 @@ static void explain(struct http_transfer *transfer, CURLcode code) {
         break;
     default:
         http_fail(f, "http_error", "protocol", "what %s sent isn't HTTP as it should be (%s)", host,
-                  transfer->text[0] ? transfer->text : curl_easy_strerror(code));
+                  transfer->text[0] ? transfer->text : curl()->easy_strerror(code));
         break;
     }
 }
 
 static void set_version(struct http_request *r, CURL *easy) {
     long version = 0;
-    curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+    curl()->easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
     const char *text = version == CURL_HTTP_VERSION_2_0 ? "2" : version == CURL_HTTP_VERSION_1_0 ? "1.0" : "1.1";
     memcpy(r->version, text, strlen(text) + 1);
 }
@@ -566,11 +573,11 @@ static void end(struct http_transfer *transfer, CURLcode code) {
 
 void http_transfers_run(struct http_transfers *t) {
     int running, left;
-    curl_multi_perform(t->multi, &running);
-    for (CURLMsg *message; (message = curl_multi_info_read(t->multi, &left)) != NULL;) {
+    curl()->multi_perform(t->multi, &running);
+    for (CURLMsg *message; (message = curl()->multi_info_read(t->multi, &left)) != NULL;) {
         struct http_transfer *transfer = NULL;
         CURLcode code = message->data.result;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
+        curl()->easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
         end(transfer, code);
     }
 }

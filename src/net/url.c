@@ -10,20 +10,23 @@
 #include "base/fault.h"
 #include "base/show.h"
 #include "net/address.h"
+#include "net/curl_library.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+/* after <curl/curl.h> */
+#include "net/curl_calls.h"
 
 enum { NAME_MAX_LENGTH = 253, LABEL_MAX_LENGTH = 63 };
 
 static void free_text(char **text) {
-    curl_free(*text);
+    curl()->free(*text);
 }
 
 static void free_handle(CURLU **handle) {
-    curl_url_cleanup(*handle);
+    curl()->url_cleanup(*handle);
 }
 
 static int out_of_memory(struct error *err) {
@@ -111,13 +114,13 @@ static void respell_v6(char host[URL_HOST_MAX], const struct address *address) {
 static int read_host(struct url *u, struct error *err) {
     CLEANUP(free_text) char *host = NULL, *zone = NULL;
     struct address address;
-    CURLUcode code = curl_url_get(u->handle, CURLUPART_HOST, &host, 0);
+    CURLUcode code = curl()->url_get(u->handle, CURLUPART_HOST, &host, 0);
     if (code)
         return refuse_code(code, err);
     for (const char *p = host; *p; p++)
         if ((unsigned char)*p >= 0x80)
             return refuse(err, "its host isn't ASCII", "write the name as DNS knows it (\"xn--…\")");
-    if (curl_url_get(u->handle, CURLUPART_ZONEID, &zone, 0) == CURLUE_OK)
+    if (curl()->url_get(u->handle, CURLUPART_ZONEID, &zone, 0) == CURLUE_OK)
         return refuse(err, "its address has a zone", NULL);
     if (!copy_host(host, u->host))
         return refuse(err, "its host is too long", NULL);
@@ -127,14 +130,14 @@ static int read_host(struct url *u, struct error *err) {
         return refuse(err, "its host is neither a name nor an address", NULL);
     if (strcmp(host, u->host) == 0)
         return 0;
-    code = FAULT("url.host") ? CURLUE_OUT_OF_MEMORY : curl_url_set(u->handle, CURLUPART_HOST, u->host, 0);
+    code = FAULT("url.host") ? CURLUE_OUT_OF_MEMORY : curl()->url_set(u->handle, CURLUPART_HOST, u->host, 0);
     return code ? refuse_code(code, err) : 0;
 }
 
 static int read_rest(struct url *u, struct error *err) {
     CLEANUP(free_text) char *scheme = NULL, *port = NULL;
-    if (curl_url_get(u->handle, CURLUPART_SCHEME, &scheme, 0) ||
-        curl_url_get(u->handle, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT))
+    if (curl()->url_get(u->handle, CURLUPART_SCHEME, &scheme, 0) ||
+        curl()->url_get(u->handle, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT))
         return out_of_memory(err);
     u->https = strcmp(scheme, "https") == 0;
     if (!u->https && strcmp(scheme, "http") != 0)
@@ -142,7 +145,7 @@ static int read_rest(struct url *u, struct error *err) {
     u->port = (uint16_t)strtoul(port, NULL, 10);
     if (u->port == 0)
         return refuse_code(CURLUE_BAD_PORT_NUMBER, err);
-    CURLUcode code = curl_url_set(u->handle, CURLUPART_FRAGMENT, NULL, 0);
+    CURLUcode code = curl()->url_set(u->handle, CURLUPART_FRAGMENT, NULL, 0);
     return code ? refuse_code(code, err) : 0;
 }
 
@@ -155,10 +158,11 @@ int url_parse(const char *text, const struct url *base, struct url *ret, struct 
         return error_set(err, ERROR_INVALID, "the URL can't be used: it's longer than %d bytes", URL_MAX);
     CLEANUP(free_handle) CURLU *handle = NULL;
     if (!FAULT("url.handle"))
-        handle = base ? curl_url_dup(base->handle) : curl_url();
+        handle = base ? curl()->url_dup(base->handle) : curl()->url();
     if (!handle)
         return out_of_memory(err);
-    CURLUcode code = FAULT("url.parse") ? CURLUE_OUT_OF_MEMORY : curl_url_set(handle, CURLUPART_URL, text, flags);
+    CURLUcode code =
+        FAULT("url.parse") ? CURLUE_OUT_OF_MEMORY : curl()->url_set(handle, CURLUPART_URL, text, flags);
     if (code)
         return refuse_code(code, err);
     struct url u = {.handle = handle};
@@ -173,14 +177,14 @@ int url_parse(const char *text, const struct url *base, struct url *ret, struct 
 }
 
 void url_done(struct url *u) {
-    curl_url_cleanup(u->handle);
+    curl()->url_cleanup(u->handle);
     *u = (struct url){0};
 }
 
 int url_take_userinfo(struct url *u, char **ret, struct error *err) {
     CLEANUP(free_text) char *user = NULL, *password = NULL;
-    CURLUcode no_user = curl_url_get(u->handle, CURLUPART_USER, &user, CURLU_URLDECODE);
-    CURLUcode no_password = curl_url_get(u->handle, CURLUPART_PASSWORD, &password, CURLU_URLDECODE);
+    CURLUcode no_user = curl()->url_get(u->handle, CURLUPART_USER, &user, CURLU_URLDECODE);
+    CURLUcode no_password = curl()->url_get(u->handle, CURLUPART_PASSWORD, &password, CURLU_URLDECODE);
     if (no_user == CURLUE_URLDECODE || no_password == CURLUE_URLDECODE)
         return refuse(err, "what stands before \"@\" has control characters", NULL);
     if (no_user == CURLUE_OUT_OF_MEMORY || no_password == CURLUE_OUT_OF_MEMORY)
@@ -195,8 +199,8 @@ int url_take_userinfo(struct url *u, char **ret, struct error *err) {
         status = buffer_putc(&b, ':');
     if (status == 0)
         status = buffer_puts(&b, password ? password : "");
-    if (status || curl_url_set(u->handle, CURLUPART_USER, NULL, 0) ||
-        curl_url_set(u->handle, CURLUPART_PASSWORD, NULL, 0))
+    if (status || curl()->url_set(u->handle, CURLUPART_USER, NULL, 0) ||
+        curl()->url_set(u->handle, CURLUPART_PASSWORD, NULL, 0))
         return out_of_memory(err);
     *ret = buffer_take(&b);
     return 0;
@@ -222,11 +226,11 @@ static int mask_query(struct buffer *b, const char *query) {
 static char *write_url(const struct url *u, bool masked) {
     CLEANUP(free_text) char *path = NULL, *query = NULL, *user = NULL, *password = NULL;
     CLEANUP(buffer_done) struct buffer b = BUFFER_INIT((size_t)8 * URL_MAX);
-    if (FAULT("url.text") || curl_url_get(u->handle, CURLUPART_PATH, &path, 0))
+    if (FAULT("url.text") || curl()->url_get(u->handle, CURLUPART_PATH, &path, 0))
         return NULL;
-    (void)curl_url_get(u->handle, CURLUPART_QUERY, &query, CURLU_GET_EMPTY); /* may be absent, as the next */
-    bool userinfo = masked && (curl_url_get(u->handle, CURLUPART_USER, &user, 0) == CURLUE_OK ||
-                               curl_url_get(u->handle, CURLUPART_PASSWORD, &password, 0) == CURLUE_OK);
+    (void)curl()->url_get(u->handle, CURLUPART_QUERY, &query, CURLU_GET_EMPTY); /* may be absent, as the next */
+    bool userinfo = masked && (curl()->url_get(u->handle, CURLUPART_USER, &user, 0) == CURLUE_OK ||
+                               curl()->url_get(u->handle, CURLUPART_PASSWORD, &password, 0) == CURLUE_OK);
     int status = buffer_printf(&b, "%s://%s%s", u->https ? "https" : "http", userinfo ? "***@" : "", u->host);
     if (status == 0 && u->port != (u->https ? 443 : 80))
         status = buffer_printf(&b, ":%u", u->port);

@@ -65,10 +65,13 @@ static void write_checks(struct buffer *to, capsule_runtime *rt, const struct er
              cache_writable(rt->cache) ? "" : " can't be written");
     uint64_t map_count = read_map_count();
     snprintf(maps, sizeof maps, "vm.max_map_count is %" PRIu64, map_count);
+    struct error http = {0};
+    bool requests = http_client_check(rt->guests_dir, &http) == 0;
     bool scan = slot_scan_supported(engine_slots(rt->engine)), beneath = openat2_works();
     const struct check checks[] = {
         {"guest python", guest->code == 0, guest->code == 0 ? rt->python.version : guest->message, guest->hint},
         {"base image", image->code == 0, image->code == 0 ? "boots" : image->message, image->hint},
+        {"HTTP", requests, requests ? "libcurl loads" : http.message, http.hint},
         {"cache", cache_writable(rt->cache), cache,
          "make the folder writable, or set CAPSULE_CACHE to another one"},
         {"openat2", beneath, beneath ? "available" : "missing",

@@ -105,14 +105,23 @@ static int open_session(struct task *t, struct error *err) {
     return r == 0 ? http_session_open(client, &options, &t->http, err) : r;
 }
 
+/* Why there can be no requests at all: libcurl isn't there, its thread can't be started. */
+static int32_t tell_failure(struct task *t, uint32_t op, const struct error *err) {
+    CLEANUP(buffer_done) struct buffer header = BUFFER_INIT(GUEST_HEADER_MAX);
+    CLEANUP(buffer_done) struct buffer text = BUFFER_INIT(GUEST_HEADER_MAX);
+    buffer_printf(&text, err->hint[0] != '\0' ? "%s (%s)" : "%s", err->message, err->hint);
+    buffer_puts(&header, "{\"ok\":false,\"error\":{\"type\":\"http_error\",\"kind\":\"internal\",\"message\":");
+    json_write_string(&header, buffer_text(&text), text.size);
+    if (buffer_puts(&header, "}}") != 0)
+        return GUEST_E_TOO_MANY;
+    on_reply(t, op, header.data, header.size, NULL, 0);
+    return 0;
+}
+
 int32_t requests_submit(struct task *t, uint32_t op, const json_value *header, const char *body, size_t body_n) {
     struct error err = {0};
-    if (t->http == NULL && open_session(t, &err) != 0) {
-        static const char failed[] = "{\"ok\":false,\"error\":{\"type\":\"http_error\",\"kind\":\"internal\","
-                                     "\"message\":\"the host has no memory for HTTP requests\"}}";
-        on_reply(t, op, failed, sizeof failed - 1, NULL, 0);
-        return 0;
-    }
+    if (t->http == NULL && open_session(t, &err) != 0)
+        return tell_failure(t, op, &err);
     http_submit(t->http, op, header, body, body_n);
     return 0;
 }

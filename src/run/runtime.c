@@ -233,7 +233,7 @@ void runtime_forget_image(struct capsule_runtime *rt, const struct image *image)
 
 int runtime_http(struct capsule_runtime *rt, struct http_client **ret, struct error *err) {
     pthread_mutex_lock(&rt->lock);
-    int r = rt->http != NULL ? 0 : http_client_new(&rt->http, err);
+    int r = rt->http != NULL ? 0 : http_client_new(rt->guests_dir, &rt->http, err);
     *ret = rt->http;
     pthread_mutex_unlock(&rt->lock);
     return r;

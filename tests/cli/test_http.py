@@ -217,3 +217,21 @@ def test_requests_of_children_are_recorded(capsule, server, tmp_path):
     assert envelope["result"] == [200, 2], done.stderr
     statuses = [one["status"] for one in envelope["execution"]["host_requests"]]
     assert statuses == [200, 500, 500]  # the second with its further attempt
+
+
+def test_without_libcurl(capsule, capsule_bin, tmp_path):
+    """An installation that lacks lib/capsule/curl.so runs programs, and says what their requests need."""
+    guests = tmp_path / "guests"
+    guests.mkdir()
+    (guests / "python").symlink_to(capsule_bin.parent / "lib" / "capsule" / "python")
+    (tmp_path / "main.py").write_text(
+        "from capsule import http, task\n@task\ndef main():\n"
+        "    try: http.get('http://example.com/')\n    except http.HttpError as e: return str(e)\n"
+    )
+    env = {"CAPSULE_GUESTS": str(guests)}
+    done = capsule("run", "main.py", env=env)
+    assert f"HTTP requests need {guests}/curl.so: " in done.stdout, done.stderr
+    assert "install Capsule anew" in done.stdout
+    report = capsule("doctor", env=env)
+    assert report.returncode != 0
+    assert f"{guests}/curl.so" in report.stdout

@@ -2,6 +2,7 @@
  * refused must say why; and what's accepted must keep its promises. */
 #include "base/buffer.h"
 #include "net/address.h"
+#include "net/curl_library.h"
 #include "net/egress.h"
 #include "net/http_internal.h"
 #include "net/url.h"
@@ -178,6 +179,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     static void (*const readers[])(const char *, size_t) = {
         fuzz_address, fuzz_url, fuzz_redirect, fuzz_egress, fuzz_request, fuzz_response, fuzz_mask,
     };
+    const char *folder = getenv("CAPSULE_GUESTS");
+    expect(curl_library_load(folder != NULL ? folder : "build/lib/capsule", NULL) == 0);
     if (n > 0)
         readers[data[0] % (sizeof readers / sizeof readers[0])]((const char *)data + 1, n - 1);
     return 0;

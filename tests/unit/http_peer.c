@@ -47,6 +47,11 @@ static void on_released(void *user) {
     pthread_mutex_unlock(&w->lock);
 }
 
+const char *peer_folder(void) {
+    const char *set = getenv("CAPSULE_GUESTS");
+    return set != NULL ? set : "build/lib/capsule";
+}
+
 void peer_init(struct peer *w, char *const *hosts) {
     *w = (struct peer){.options = {.reply = on_reply, .record = on_record, .released = on_released, .user = w}};
     pthread_mutex_init(&w->lock, NULL);

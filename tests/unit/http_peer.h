@@ -28,6 +28,9 @@ struct peer {
     bool uncounted; /* replies are counted, not kept */
 };
 
+/* lib/capsule, where libcurl is. */
+const char *peer_folder(void);
+
 /* Wide limits; hosts: NULL-terminated, borrowed; NULL: no list. */
 void peer_init(struct peer *w, char *const *hosts);
 void peer_open(struct peer *w, struct http_client *client);

@@ -179,7 +179,7 @@ static int set_up(void **state) {
     second = server_start(misbehave, NULL);
     snprintf(host, sizeof host, "127.0.0.1:%u", server_port(server));
     snprintf(other, sizeof other, "127.0.0.1:%u", server_port(second));
-    return http_client_new(&client, NULL);
+    return http_client_new(peer_folder(), &client, NULL);
 }
 
 static int tear_down(void **state) {

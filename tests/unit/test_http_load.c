@@ -26,7 +26,7 @@ static int set_up(void **state) {
     (void)state;
     server = server_start(answer, NULL);
     snprintf(host, sizeof host, "127.0.0.1:%u", server_port(server));
-    return http_client_new(&client, NULL);
+    return http_client_new(peer_folder(), &client, NULL);
 }
 
 static int tear_down(void **state) {
@@ -177,7 +177,8 @@ static bool whole_life(struct json_document *const documents[4], unsigned long a
     w.options.secrets = &secret;
     w.options.secrets_n = 1;
     fault_arm(at);
-    if (http_client_new(&own, &err) == 0 && http_session_open(own, &w.options, &w.session, &err) == 0) {
+    if (http_client_new(peer_folder(), &own, &err) == 0 &&
+        http_session_open(own, &w.options, &w.session, &err) == 0) {
         submit_parsed(&w, 1, documents[0], "body");
         good = strstr(peer_wait(&w, 1)->header, "\"ok\":true") != NULL;
         submit_parsed(&w, 2, documents[1], "");

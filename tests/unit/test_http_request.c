@@ -29,7 +29,7 @@ static int set_up(void **state) {
     setenv("ALL_PROXY", "http://127.0.0.1:1", 1);
     server = server_start(echo, NULL);
     snprintf(host, sizeof host, "127.0.0.1:%u", server_port(server));
-    return http_client_new(&client, NULL);
+    return http_client_new(peer_folder(), &client, NULL);
 }
 
 static int tear_down(void **state) {
@@ -334,7 +334,7 @@ static void needs_certificates_for_tls(void **state) {
     char *list[] = {host, NULL};
     char url[128];
     setenv("SSL_CERT_FILE", "/nonexistent/ca.pem", 1);
-    assert_int_equal(http_client_new(&other, NULL), 0);
+    assert_int_equal(http_client_new(peer_folder(), &other, NULL), 0);
     peer_init(&w, list);
     peer_open(&w, other);
     snprintf(url, sizeof url, "https://%s/", host);

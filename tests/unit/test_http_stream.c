@@ -91,7 +91,7 @@ static int set_up(void **state) {
     *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     server = server_start(serve, NULL);
     snprintf(host, sizeof host, "127.0.0.1:%u", server_port(server));
-    return http_client_new(&client, NULL);
+    return http_client_new(peer_folder(), &client, NULL);
 }
 
 static int tear_down(void **state) {
@@ -445,7 +445,7 @@ static void cancels_while_looking_up(void **state) {
     /* Closing doesn't wait for the resolver, nor does the end of the client. */
     struct http_client *other;
     atomic_store(&slow_names, true);
-    assert_int_equal(http_client_new(&other, NULL), 0);
+    assert_int_equal(http_client_new(peer_folder(), &other, NULL), 0);
     peer_init(&w, list);
     peer_open(&w, other);
     peer_submit(&w, 1, json, "", 0);

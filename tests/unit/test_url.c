@@ -1,6 +1,8 @@
 /* URLs of guests and of redirects. */
+#include "http_peer.h"
 #include "unit.h"
 
+#include "net/curl_library.h"
 #include "net/url.h"
 
 #include <stdlib.h>
@@ -274,12 +276,28 @@ static void takes_userinfo_out(void **state) {
     url_done(&u);
 }
 
+static int load(void **state) {
+    (void)state;
+    return curl_library_load(peer_folder(), NULL);
+}
+
+static void says_where_libcurl_should_be(void **state) {
+    (void)state;
+    struct error err;
+    assert_null(curl());
+    assert_int_equal(curl_library_load("/nowhere", &err), ERROR_UNSUPPORTED);
+    assert_contains(err.message, "HTTP requests need /nowhere/curl.so");
+    assert_contains(err.hint, "CAPSULE_GUESTS");
+    assert_null(curl());
+}
+
 int main(void) {
+    const struct CMUnitTest before[] = {cmocka_unit_test(says_where_libcurl_should_be)};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_good_urls),          cmocka_unit_test(refuses_bad_urls),
         cmocka_unit_test(refuses_what_is_too_long), cmocka_unit_test(says_nothing_secret),
         cmocka_unit_test(follows_relative_urls),    cmocka_unit_test(compares_origins),
         cmocka_unit_test(takes_userinfo_out),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(before, NULL, NULL) + cmocka_run_group_tests(tests, load, NULL);
 }
