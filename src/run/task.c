@@ -187,6 +187,14 @@ static void begin_closing(struct task *t) {
         http_session_close(t->http);
 }
 
+static void set_stop_outcome(struct task *t) {
+    if (t->stop == OUTCOME_TIMEOUT && t->stop_text == NULL)
+        outcome_set(&t->outcome, OUTCOME_TIMEOUT, "the task took longer than its timeout of %g s",
+                    (double)t->definition->policy.timeout_ns / (double)NS_PER_S);
+    else
+        outcome_set(&t->outcome, t->stop, "%s", t->stop_text);
+}
+
 static void finish_closing(struct task *t, struct worker *w) {
     pthread_mutex_unlock(&t->run->lock);
     char *reply = NULL;
@@ -195,20 +203,15 @@ static void finish_closing(struct task *t, struct worker *w) {
     if (t->outcome.type == OUTCOME_OK && t->parent != NULL)
         reply = call_success(t, &reply_n);
     pthread_mutex_lock(&t->run->lock);
-    bool again = t->outcome.type != OUTCOME_OK && t->outcome.retry && !t->final &&
-                 t->attempt <= t->definition->policy.max_retries;
-    if (again)
+    bool again =
+        t->outcome.type != OUTCOME_OK && t->outcome.retry && t->attempt <= t->definition->policy.max_retries;
+    if (again && !t->final) {
         try_again(t);
-    else
-        end(t, reply, reply_n);
-}
-
-static void set_stop_outcome(struct task *t) {
-    if (t->stop == OUTCOME_TIMEOUT && t->stop_text == NULL)
-        outcome_set(&t->outcome, OUTCOME_TIMEOUT, "the task took longer than its timeout of %g s",
-                    (double)t->definition->policy.timeout_ns / (double)NS_PER_S);
-    else
-        outcome_set(&t->outcome, t->stop, "%s", t->stop_text);
+        return;
+    }
+    if (again) /* it was stopped while it failed: that's why there is no further attempt */
+        set_stop_outcome(t);
+    end(t, reply, reply_n);
 }
 
 void task_stop(struct task *t, enum outcome_type type, const char *text, bool final) {

@@ -99,6 +99,17 @@ static const char program[] =
     "    return seen\n"
     "\n"
     "@task\n"
+    "def cancels_failing(n):\n"
+    "    seen = set()\n"
+    "    for i in range(n):\n"
+    "        h = fails_always.start()\n"
+    "        time.sleep(i % 400 / 200000)\n"
+    "        h.cancel()\n"
+    "        try: h.result()\n"
+    "        except TaskError as e: seen.add(e.type)\n"
+    "    return sorted(seen)\n"
+    "\n"
+    "@task\n"
     "def storm():\n"
     "    for _ in range(40):\n"
     "        tree.start(3); sleeps.start(60); fails_always.start(); spins_forever.start(); too_slow.start()\n"
@@ -274,6 +285,12 @@ static void test_handles_are_cancelled(void **state) {
     check("cancels", NULL, "[\"cancelled\",\"cancelled\",\"cancelled\",\"cancelled\"]");
 }
 
+/* Also at the moment when an attempt fails: that there is no other one is the cancellation's doing. */
+static void test_cancelled_while_failing(void **state) {
+    (void)state;
+    check("cancels_failing", MANY > 1000 ? "[2000]" : "[30]", "[\"cancelled\"]");
+}
+
 static void test_timeout_of_the_run(void **state) {
     (void)state;
     struct recorder *r = execute("storm", NULL, 0, 200000000, CAPSULE_TIMED_OUT, NULL);
@@ -362,6 +379,7 @@ int main(void) {
         cmocka_unit_test(test_a_parent_that_forgets_its_handles),
         cmocka_unit_test(test_a_timeout_ends_children_and_retries),
         cmocka_unit_test(test_handles_are_cancelled),
+        cmocka_unit_test(test_cancelled_while_failing),
         cmocka_unit_test(test_timeout_of_the_run),
         cmocka_unit_test(test_cancel_at_any_time),
         cmocka_unit_test(test_runs_share_the_helpers),
