@@ -109,8 +109,10 @@ static char token[] = "TOKEN", value[] = "value";
 static struct http_session *fuzz_session(void) {
     static struct http_secret secret = {.name = "S", .token = token, .value = value};
     static struct http_session s = {
-        .options = {
-            .secrets = &secret, .secrets_n = 1, .limits = {1 << 20, 1 << 16, 1 << 20, 4}, .reply = ignore_reply}};
+        .options = {.secrets = &secret,
+                    .secrets_n = 1,
+                    .limits = {.response = 1 << 20, .headers = 1 << 16, .total = 1 << 20, .requests = 4},
+                    .reply = ignore_reply}};
     return &s;
 }
 
