@@ -58,6 +58,7 @@ static uint64_t read_map_count(void) {
     return count;
 }
 
+/* guest, image: why they aren't usable, NULL if they are. */
 static void write_checks(struct buffer *to, capsule_runtime *rt, const struct error *guest,
                          const struct error *image) {
     char cache[PATH_MAX + 64], maps[64];
@@ -69,8 +70,10 @@ static void write_checks(struct buffer *to, capsule_runtime *rt, const struct er
     bool requests = http_client_check(rt->guests_dir, &http) == 0;
     bool scan = slot_scan_supported(engine_slots(rt->engine)), beneath = openat2_works();
     const struct check checks[] = {
-        {"guest python", guest->code == 0, guest->code == 0 ? rt->python.version : guest->message, guest->hint},
-        {"base image", image->code == 0, image->code == 0 ? "boots" : image->message, image->hint},
+        {"guest python", guest == NULL, guest == NULL ? rt->python.version : guest->message,
+         guest == NULL ? NULL : guest->hint},
+        {"base image", image == NULL, image == NULL ? "boots" : image->message,
+         image == NULL ? NULL : image->hint},
         {"HTTP", requests, requests ? "libcurl loads" : http.message, http.hint},
         {"cache", cache_writable(rt->cache), cache,
          "make the folder writable, or set CAPSULE_CACHE to another one"},
@@ -93,7 +96,7 @@ static void write_report(struct buffer *to, capsule_runtime *rt) {
     struct cache_usage usage = {0};
     struct utsname kernel = {0};
     int ready = guest_load(&rt->python, &context, &guest);
-    (void)guest_base_image(&rt->python, &context, &image, &image_error);
+    int boots = guest_base_image(&rt->python, &context, &image, &image_error);
     (void)cache_measure(rt->cache, &usage, NULL);
     (void)uname(&kernel);
     buffer_putc(to, '{');
@@ -110,7 +113,7 @@ static void write_report(struct buffer *to, capsule_runtime *rt) {
     buffer_printf(to, ",\"pagemap_scan\":%s,\"openat2\":%s}",
                   slot_scan_supported(engine_slots(rt->engine)) ? "true" : "false",
                   openat2_works() ? "true" : "false");
-    write_checks(to, rt, &guest, &image_error);
+    write_checks(to, rt, ready == 0 ? NULL : &guest, boots == 0 ? NULL : &image_error);
 }
 
 int capsule_diagnose(capsule_runtime *runtime, char **ret_json, capsule_error *error) {

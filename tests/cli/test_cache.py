@@ -141,6 +141,13 @@ def test_doctor(capsule):
     assert diagnosis["checks"] and all(check["ok"] for check in diagnosis["checks"])
 
 
+def test_doctor_prepares_what_it_looks_at(capsule, tmp_path):
+    """On a machine where nothing has run yet: the guest is compiled, which is no fault of the installation."""
+    result = capsule("doctor", env={"CAPSULE_CACHE": str(tmp_path / "new")})
+    assert "✗" not in result.stdout
+    assert result.returncode == 0
+
+
 def test_doctor_finds_what_is_missing(capsule, tmp_path):
     result = capsule("doctor", env={"CAPSULE_GUESTS": str(tmp_path)})
     assert result.returncode == 1
