@@ -4,7 +4,7 @@
  *   key             32 random bytes, 0400, made once: keys all digests
  *   objects/NAME    immutable files (0400): "HEX.image", "HEX.cwasm"
  *   objects/NAME.seal   sealed document: {"size","digest","dev","ino","mtime","ctime","boot"}. Its own mtime is the object's last
- *                   use, to the hour
+ *                   use, to ten seconds
  *   index/HEX.json  sealed document: what an application image depends on (app/dependencies.h) with its task registry; its member
  *                   "object", a string, names the object that it's about
  *   tmp/            files being written, flocked by their writer: PID.RANDOM; those of dead processes are removed by prune
@@ -39,7 +39,7 @@ bool cache_writable(const struct cache *c);
 void cache_stop_writing(struct cache *c);
 
 /* Opens object NAME for reading. ERROR_NOT_FOUND when absent or found corrupt (then removed). Touches its access time
- * (for prune) at most once an hour. ret_path, if not NULL, gets a malloc'd path for interfaces that open by name; it leads to the very
+ * (for prune) at most every ten seconds. ret_path, if not NULL, gets a malloc'd path for interfaces that open by name; it leads to the very
  * file that was checked ("/proc/self/fd/N") and so is good for as long as *ret_fd is open. */
 int cache_take(struct cache *c, const char *name, int *ret_fd, char **ret_path, struct error *err);
 

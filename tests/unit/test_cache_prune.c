@@ -51,11 +51,11 @@ static int put(struct cache *c, const char *name) {
     return status;
 }
 
-/* Pretends that the object was last used so many hours ago. */
-static void age(const char *folder, const char *name, int hours) {
+/* Pretends that the object was last used so many seconds ago. */
+static void age(const char *folder, const char *name, int seconds) {
     char seal[100];
     snprintf(seal, sizeof seal, "objects/%s.seal", name);
-    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = time(NULL) - hours * 3600}};
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = time(NULL) - seconds}};
     assert_int_equal(utimensat(AT_FDCWD, scratch_path(folder, seal), times, 0), 0);
 }
 
@@ -70,10 +70,10 @@ static void drops_the_least_recently_used(void **state) {
     struct cache_usage usage;
     for (size_t i = 0; i < COUNT(names); i++)
         assert_int_equal(put(c, names[i]), 0);
-    age(*state, "a", 2);
-    age(*state, "b", 9);
-    age(*state, "c", 5);
-    age(*state, "d", 7);
+    age(*state, "a", 2 * 3600);
+    age(*state, "b", 9 * 3600);
+    age(*state, "c", 5 * 3600);
+    age(*state, "d", 7 * 3600);
     assert_true(present(c, "d")); /* used again */
     assert_int_equal(cache_measure(c, &usage, NULL), 0);
     assert_int_equal(usage.objects, 4);
@@ -91,6 +91,22 @@ static void drops_the_least_recently_used(void **state) {
     assert_int_equal(scratch_count(*state, "objects"), 0);
 }
 
+/* What every run uses must outlive what was written once, a minute ago, however much of that there is. */
+static void keeps_what_is_used(void **state) {
+    CLEANUP(close_cache) struct cache *c = must_open(*state);
+    static const char *const names[] = {"code", "image1", "image2", "image3"};
+    struct cache_usage usage;
+    for (size_t i = 0; i < COUNT(names); i++)
+        assert_int_equal(put(c, names[i]), 0);
+    age(*state, "code", 120);
+    for (size_t i = 1; i < COUNT(names); i++)
+        age(*state, names[i], 60);
+    assert_true(present(c, "code"));
+    assert_int_equal(cache_measure(c, &usage, NULL), 0);
+    assert_int_equal(cache_prune(c, usage.bytes / 2, NULL, NULL), 0);
+    assert_true(present(c, "code"));
+}
+
 static void keeps_open_objects_usable(void **state) {
     CLEANUP(close_cache) struct cache *c = must_open(*state);
     CLEANUP(cleanup_close) int fd = -1;
@@ -105,11 +121,11 @@ static void keeps_open_objects_usable(void **state) {
     assert_true(again >= 0);
 }
 
-static void touches_once_an_hour(void **state) {
+static void touches_every_ten_seconds(void **state) {
     CLEANUP(close_cache) struct cache *c = must_open(*state);
     struct stat before, after;
     assert_int_equal(put(c, "a"), 0);
-    age(*state, "a", 2);
+    age(*state, "a", 2 * 3600);
     assert_true(present(c, "a"));
     assert_int_equal(stat(scratch_path(*state, "objects/a.seal"), &before), 0);
     assert_true(before.st_mtim.tv_sec > time(NULL) - 60);
@@ -255,8 +271,9 @@ static void is_shared_by_threads(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(drops_the_least_recently_used, make, drop),
+        cmocka_unit_test_setup_teardown(keeps_what_is_used, make, drop),
         cmocka_unit_test_setup_teardown(keeps_open_objects_usable, make, drop),
-        cmocka_unit_test_setup_teardown(touches_once_an_hour, make, drop),
+        cmocka_unit_test_setup_teardown(touches_every_ten_seconds, make, drop),
         cmocka_unit_test_setup_teardown(sweeps_what_nobody_owns, make, drop),
         cmocka_unit_test_setup_teardown(survives_every_failure, make, drop),
         cmocka_unit_test_setup_teardown(is_shared_by_threads, make, drop),
