@@ -13,6 +13,8 @@ debian_packages=(
     xz-utils python3 python3-venv
     clang-format-19                      # make lint
 )
+# For the JavaScript guest's runtime; a Node.js from elsewhere is as good.
+command -v npm >/dev/null || debian_packages+=(nodejs npm)
 
 debian_missing() {
     dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${debian_packages[@]}" 2>/dev/null |

@@ -16,6 +16,7 @@ root=$(cd "$here/../.." && pwd)
 . "$root/deps/recipe.sh"
 . "$root/deps/debian.sh"
 . "$root/deps/wasi.sh"
+. "$root/guest/recipe.sh"
 
 version=3.13.5
 jobs=$(nproc)
@@ -107,28 +108,20 @@ build_libpython() {
         "$(cat pybuilddir.txt)"/_sysconfigdata*.py >"$out/lib/$(basename "$(cat pybuilddir.txt)"/_sysconfigdata*.py)"
 }
 
-# The stack comes first in memory, so that overflowing it traps at address 0 instead of running into data.
-# Memory starts as small as the linker finds possible: it grows when the guest asks.
 build_link() {
     export PATH="$wasi/bin:$PATH"
     step "compile the shim"
     local file objects=()
     for file in "${shim[@]}"; do
-        wasi-cc -std=gnu17 -O3 -g0 -Wall -Wextra -Wno-unused-parameter -isystem "$libpython/include" -I"$here" -I"$root/guest" \
+        wasi-cc -std=gnu17 -O3 -g0 -Wall -Wextra -Wno-unused-parameter -isystem "$libpython/include" -I"$here" -I"$root/guest/common" -I"$root/guest" \
             -D_WASI_EMULATED_SIGNAL -c "$file" -o "$(basename "$file" .c).o"
         objects+=("$(basename "$file" .c).o")
     done
     step "link"
-    wasi-cc -mexec-model=reactor -O3 -flto=full -Wl,--lto-O3 "${objects[@]}" "$libpython"/lib/{libpython3.13,libmpdec,libHacl_Hash_SHA2,libexpat}.a \
+    wasi-cc "${guest_link_flags[@]}" -O3 -flto=full -Wl,--lto-O3 "${objects[@]}" "$libpython"/lib/{libpython3.13,libmpdec,libHacl_Hash_SHA2,libexpat}.a \
         "$zlib/lib/libz.a" -lwasi-emulated-signal -lwasi-emulated-getpid -lwasi-emulated-process-clocks \
-        -lwasi-emulated-mman -Wl,--export-memory -Wl,--export=__stack_pointer -Wl,--stack-first \
-        -Wl,-z,stack-size=8388608 -Wl,--gc-sections -Wl,--strip-all -o linked.wasm
-    step "optimise (a minute)"
-    wasm-opt -O3 --enable-bulk-memory --enable-mutable-globals --enable-sign-ext \
-        --enable-nontrapping-float-to-int linked.wasm -o python.wasm
-    step "split code from memory"
-    /usr/bin/python3 "$root/guest/split_module.py" python.wasm "$out/core.wasm" "$out/memory.bin"
-    seal "$out"
+        -lwasi-emulated-mman -o linked.wasm
+    optimise_and_split linked.wasm
 }
 
 build_stdlib() {
@@ -163,37 +156,11 @@ compile_for_guest() {
         -p / "$2")
 }
 
-# Makes a result read-only (it is hard-linked into build/, where somebody may edit it) and notes its digest.
-seal() {
-    (cd "$1" && find . -type f | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-64) >.digest
-    mv .digest "$1/.digest"
-    find "$1" -type f -exec chmod a-w {} +
-}
-
-# link_or_copy FROM… FOLDER: hard links where the cache is on the same file system. Files there are read-only, so
-# nobody changes them through the link.
-link_or_copy() {
-    cp -al "$@" 2>/dev/null || cp -a --remove-destination "$@"
-}
-
-# Puts the stages together, aside and then by renaming: others may be running from the folder.
-assemble() {
-    local target=$1 json=$2 new=$1.new
-    rm -rf "$new" "$target.old"
-    mkdir -p "$new/lib"
-    link_or_copy "$link/core.wasm" "$link/memory.bin" "$new/"
-    link_or_copy "$stdlib/lib/python3.13" ${package:+"$package/lib/site"} "$new/lib/"
-    printf '%s\n' "$json" >"$new/guest.json"
-    [ ! -e "$target" ] || mv -T "$target" "$target.old"
-    mv -T "$new" "$target"
-    rm -rf "$target.old"
-}
-
 recipe_open_cache
 debian_install
 shopt -s nullglob
-shim=("${CAPSULE_SHIM:-$here}"/*.c)
-headers=("$here"/*.h "$root"/guest/*.h "$root"/guest/*.def)
+shim=("${CAPSULE_SHIM:-$here}"/*.c "$root"/guest/common/*.c)
+headers=("$here"/*.h "$root"/guest/common/*.h "$root"/guest/*.h "$root"/guest/*.def)
 [ ${#shim[@]} -gt 0 ] || recipe_die "there is no shim to link: no .c file in guest/python"
 
 wasi_open
@@ -212,7 +179,7 @@ recipe python-libpython build_libpython "text:$source" "text:$native" "text:$pro
 libpython=$result
 
 helpers="text:$(declare -f compile_for_guest seal)"
-recipe python-link build_link "text:$libpython" "text:$zlib" "$helpers" "file:$root/guest/split_module.py" \
+recipe python-link build_link "text:$libpython" "text:$zlib" "${split_inputs[@]}" \
     "${shim[@]/#/file:}" "${headers[@]/#/file:}"
 link=$result
 recipe python-stdlib build_stdlib "text:$source" "text:$libpython" "text:$native" "$helpers"
@@ -227,13 +194,5 @@ if [ -d "$root/sdk/python/capsule" ]; then
     package=$result
 fi
 
-digest=$(cat "$link/.digest" "$stdlib/.digest" ${package:+"$package/.digest"} | sha256sum | cut -c1-64)
-json=$(printf '{"name": "python", "version": "%s", "digest": "%s"}' "$version" "$digest")
-target=$1/python
-if [ "$(cat "$target/guest.json" 2>/dev/null)" != "$json" ]; then
-    mkdir -p "$1"
-    exec 9>"$1/.python.lock"
-    flock 9
-    assemble "$target" "$json"
-fi
+guest_install "$1" python "$version" "$link/core.wasm" "$link/memory.bin" lib/ "$stdlib/lib/python3.13" ${package:+"$package/lib/site"}
 printf '%s\n' "$native/bin/python3.13" >"$1/python.native"

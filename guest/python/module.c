@@ -2,41 +2,36 @@
  * text a user understands. */
 #define PY_SSIZE_T_CLEAN
 #include "module.h"
+#include "abi.h"
+#include "host.h"
 #include "immortal.h"
 #include "message.h"
 #include "reseed.h"
 #include <Python.h>
 #include <stdbool.h>
 
-#define IMPORT(name) __attribute__((import_module("capsule"), import_name(#name)))
-
-IMPORT(op_submit) extern int32_t op_submit(const uint8_t *message, uint32_t n);
-IMPORT(op_wait) extern int32_t op_wait(const uint32_t *ops, uint32_t n, int64_t timeout_ns);
-IMPORT(op_next) extern int32_t op_next(uint32_t *ids, uint32_t capacity, int64_t timeout_ns);
-IMPORT(op_cancel) extern int32_t op_cancel(uint32_t op);
-IMPORT(op_take) extern int32_t op_take(uint32_t op, uint8_t *to, uint32_t capacity);
-IMPORT(fuel_left) extern int64_t fuel_left(void);
-
 enum { WAIT_FEW = 8, NEXT_MAX = 512, TAKE_FIRST = 4096 };
 
-static PyObject *refused(int32_t code) {
+/* Which exception it is; its text is the same for all guests. */
+static PyObject *exception_for(int32_t code) {
     switch (code) {
     case GUEST_E_PENDING:
-        return PyErr_Format(PyExc_BlockingIOError, "the operation isn't done yet");
+        return PyExc_BlockingIOError;
     case GUEST_E_NO_SUCH_OP:
-        return PyErr_Format(PyExc_LookupError, "there is no such operation, or its reply was taken already");
+        return PyExc_LookupError;
     case GUEST_E_BAD_MESSAGE:
-        return PyErr_Format(PyExc_ValueError, "the host refused the operation's message: malformed or too long");
+        return PyExc_ValueError;
     case GUEST_E_TOO_MANY:
-        return PyErr_Format(PyExc_RuntimeError,
-                            "too many operations are open at once (at most %d); wait for some of them",
-                            GUEST_OPS_MAX);
     case GUEST_E_FORBIDDEN:
-        return PyErr_Format(PyExc_RuntimeError,
-                            "this can't be done while a module is imported, only inside a running task");
+        return PyExc_RuntimeError;
     default:
-        return PyErr_Format(PyExc_OSError, "the host refused the operation (%d)", (int)code);
+        return PyExc_OSError;
     }
+}
+
+static PyObject *refused(int32_t code) {
+    PyErr_SetString(exception_for(code), host_refusal(code));
+    return NULL;
 }
 
 static bool wrong_count(const char *name, Py_ssize_t nargs) {

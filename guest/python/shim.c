@@ -4,6 +4,9 @@
  * can be Python is Python (sdk/python/capsule/_guest.py). guest_boot and guest_load run while an image is built,
  * guest_call once in every sandbox: it makes no copies it doesn't need and touches few pages.
  * Thread rule: one thread; there are no others in a sandbox. */
+#include "abi.h"
+#include "allocator.h"
+#include "host.h"
 #include "message.h"
 #include "module.h"
 #include "nursery.h"
@@ -11,8 +14,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define EXPORT(name) __attribute__((export_name(#name)))
 
 static PyObject *load_function, *call_function, *too_long_function, *not_unicode_function;
 
@@ -92,7 +93,7 @@ static int boot_package(void) {
 }
 
 uint32_t guest_boot(void) {
-    nursery_install();
+    allocator_install();
     if (PyImport_AppendInittab("_capsule", module_init))
         return 1;
     PyStatus status = start_interpreter();

@@ -1,6 +1,6 @@
 /* Messages of guest/abi.h as bytes: u32 header length, header, body. */
-#ifndef GUEST_PYTHON_MESSAGE_H
-#define GUEST_PYTHON_MESSAGE_H
+#ifndef GUEST_COMMON_MESSAGE_H
+#define GUEST_COMMON_MESSAGE_H
 
 #include "abi.h"
 #include <stddef.h>
