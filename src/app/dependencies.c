@@ -1,7 +1,7 @@
 /* Owns the list of what an image depends on, its form in the index, and the check against the file system.
  *
- * In the index: an array of ["f" or "d", path, size, mtime, ctime, inode, digest] for files and folders and ["a", path] for what
- * was absent. mtime and ctime 0: no stat is trusted, the digest decides. digest "": never matches. A path that is there but that the
+ * In the index: an array of ["f", "d" or "j", path, size, mtime, ctime, inode, digest] for files and folders (of Python's modules, of
+ * JavaScript's) and ["a", path] for what was absent. mtime and ctime 0: no stat is trusted, the digest decides. digest "": never matches. A path that is there but that the
  * guest couldn't reach (a symlink out of its mount) is an "a" with its stat and the digest "denied".
  * Thread rule: a struct dependencies belongs to one thread at a time. */
 #define _GNU_SOURCE 1
@@ -52,6 +52,27 @@ struct dependencies {
     size_t table_size;
 };
 
+/* What one kind is in the index and, for folders, which of their names matter. */
+static const struct kind {
+    char letter;
+    mode_t type;                   /* what must be there; 0: nothing */
+    const char *const *extensions; /* of names that matter, besides folders */
+    bool bare;                     /* so do names without an extension, and what symlinks say */
+} KINDS[] = {
+    [DEPENDENCY_FILE] = {'f', S_IFREG, NULL, false},
+    [DEPENDENCY_FOLDER] = {'d', S_IFDIR, (const char *const[]){".py", NULL}, false},
+    [DEPENDENCY_FOLDER_JS] = {'j', S_IFDIR,
+                              (const char *const[]){".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs",
+                                                    ".json", NULL},
+                              true},
+    [DEPENDENCY_ABSENT] = {'a', 0, NULL, false},
+};
+enum { N_KINDS = sizeof KINDS / sizeof KINDS[0] };
+
+static bool is_folder_kind(enum dependency_kind kind) {
+    return KINDS[kind].type == S_IFDIR;
+}
+
 static uint64_t time_ns(struct timespec t) {
     return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
@@ -89,18 +110,43 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The names that can be imported, each with a NUL, folders with a slash before it. */
-static int list_names(DIR *listing, struct buffer *ret, size_t *ret_n) {
+/* Whether a name matters to imports from its folder. */
+static bool matters(const struct kind *kind, const char *name, bool folder) {
+    if (name[0] == '.')
+        return kind->bare && strncmp(name, ".pnp.", 5) == 0;
+    if (folder)
+        return strcmp(name, "__pycache__") != 0;
+    if (kind->bare && !strchr(name, '.'))
+        return true;
+    for (const char *const *e = kind->extensions; *e; e++)
+        if (path_ends_with(name, *e))
+            return true;
+    return false;
+}
+
+/* Appends where a symlink leads to, as it says it. */
+static int list_link(DIR *listing, const struct dirent *entry, struct buffer *ret) {
+    char target[PATH_LENGTH_MAX];
+    if (entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN)
+        return 0;
+    ssize_t n = readlinkat(dirfd(listing), entry->d_name, target, sizeof target);
+    if (n < 0)
+        return 0;
+    int status = buffer_puts(ret, "//");
+    return status ? status : buffer_append(ret, target, (size_t)n);
+}
+
+/* The names that matter, each with a NUL, folders with a slash before it. */
+static int list_names(const struct kind *kind, DIR *listing, struct buffer *ret, size_t *ret_n) {
     const struct dirent *entry;
     size_t n = 0;
     while ((entry = readdir(listing))) {
         const char *name = entry->d_name;
-        if (name[0] == '.' || strcmp(name, "__pycache__") == 0)
+        bool folder = name[0] != '.' && is_folder(listing, entry);
+        if (!matters(kind, name, folder))
             continue;
-        bool folder = is_folder(listing, entry);
-        if (!folder && !path_ends_with(name, ".py"))
-            continue;
-        if (buffer_puts(ret, name) || (folder && buffer_putc(ret, '/')) || buffer_putc(ret, '\0'))
+        if (buffer_puts(ret, name) || (folder && buffer_putc(ret, '/')) ||
+            (kind->bare && list_link(listing, entry, ret)) || buffer_putc(ret, '\0'))
             return ERROR_NOMEM;
         n++;
     }
@@ -109,7 +155,7 @@ static int list_names(DIR *listing, struct buffer *ret, size_t *ret_n) {
 }
 
 /* Over the sorted names: the order in a folder means nothing. Closes fd. */
-static int digest_open_folder(int fd, char ret[DIGEST_HEX_SIZE]) {
+static int digest_open_folder(const struct kind *kind, int fd, char ret[DIGEST_HEX_SIZE]) {
     DIR *listing = FAULT("dependencies.list") ? NULL : fdopendir(fd);
     if (!listing) {
         close(fd);
@@ -117,7 +163,7 @@ static int digest_open_folder(int fd, char ret[DIGEST_HEX_SIZE]) {
     }
     CLEANUP(buffer_done) struct buffer names = BUFFER_INIT(NAMES_MAX);
     size_t n;
-    int status = list_names(listing, &names, &n);
+    int status = list_names(kind, listing, &names, &n);
     closedir(listing);
     CLEANUP(cleanup_free) char **sorted = status ? NULL : calloc(n + 1, sizeof *sorted);
     if (!sorted)
@@ -149,7 +195,7 @@ static int digest_path(enum dependency_kind kind, const char *path, char ret[DIG
         return S_ISREG(st.st_mode) ? file_digest(fd, NULL, ret) : ERROR_IO;
     int folder = fd;
     fd = -1;
-    return digest_open_folder(folder, ret);
+    return digest_open_folder(&KINDS[kind], folder, ret);
 }
 
 struct dependencies *dependencies_new(void) {
@@ -243,7 +289,7 @@ int dependencies_add(struct dependencies *d, enum dependency_kind kind, const ch
     if (kind == DEPENDENCY_ABSENT) {
         item->denied = item->stamp.type != 0;
         item->never = item->never || (item->denied && recent);
-    } else if (recent || kind == DEPENDENCY_FOLDER) {
+    } else if (recent || is_folder_kind(kind)) {
         /* Written a moment ago, a file could be written again after the guest's read and keep its timestamp; and a folder's
          * timestamp also changes for names that don't matter. */
         item->early = digest_path(kind, host, item->digest, &item->stamp) == 0;
@@ -278,9 +324,7 @@ int dependencies_seal(struct dependencies *d, uint64_t started_ns, struct error 
 }
 
 static int write_one(const struct dependency *item, struct buffer *to) {
-    int status = buffer_puts(to, item->kind == DEPENDENCY_FILE     ? "[\"f\","
-                                 : item->kind == DEPENDENCY_FOLDER ? "[\"d\","
-                                                                   : "[\"a\",");
+    int status = buffer_printf(to, "[\"%c\",", KINDS[item->kind].letter);
     if (status == 0)
         status = json_write_string(to, item->path, strlen(item->path));
     if (status == 0 && (item->kind != DEPENDENCY_ABSENT || item->denied || item->never))
@@ -315,11 +359,14 @@ static bool read_record(const json_value *v, struct record *ret) {
     size_t cursor = 0;
     const char *kind = json_text(json_each(v, &cursor), "");
     ret->path = json_text(json_each(v, &cursor), NULL);
-    ret->kind = kind[0] == 'f' ? DEPENDENCY_FILE : kind[0] == 'd' ? DEPENDENCY_FOLDER : DEPENDENCY_ABSENT;
+    unsigned letter = 0;
+    while (letter < N_KINDS && KINDS[letter].letter != kind[0])
+        letter++;
+    ret->kind = (enum dependency_kind)letter;
     ret->digest = NULL;
-    if (!ret->path || ret->path[0] != '/' || !kind[0] || !strchr("fda", kind[0]))
+    if (!ret->path || ret->path[0] != '/' || letter == N_KINDS)
         return false;
-    if (kind[0] == 'a' && json_size(v) == 2)
+    if (ret->kind == DEPENDENCY_ABSENT && json_size(v) == 2)
         return true;
     uint64_t *const fields[] = {&ret->stamp.size, &ret->stamp.mtime, &ret->stamp.ctime, &ret->stamp.inode};
     for (size_t i = 0; i < 4; i++)
@@ -330,7 +377,7 @@ static bool read_record(const json_value *v, struct record *ret) {
 }
 
 static bool type_fits(enum dependency_kind kind, mode_t type) {
-    return kind == DEPENDENCY_ABSENT || type == (kind == DEPENDENCY_FILE ? S_IFREG : S_IFDIR);
+    return KINDS[kind].type == 0 || type == KINDS[kind].type;
 }
 
 static bool is_unchanged(const struct record *r, bool *touched) {

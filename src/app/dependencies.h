@@ -1,9 +1,13 @@
 /* What an application image was made from, so that it's made again exactly when that changed.
  *
- * While a module is imported, the sandbox reports each file it read, each folder it listed and each path it looked for in vain.
- * They are written to the index entry with size, mtime (ns), ctime, inode and a content digest (file), a digest of the names that
- * matter to an import (folder: folders and *.py, no dot names, no __pycache__), or "absent". To check: stat each one; only where the
+ * While a module is imported, the sandbox reports each file it read, each folder it listed and each path it looked for in vain; of a
+ * bundle, app/bundle.h says what it was made from. They are written to the index entry with size, mtime (ns), ctime, inode and a
+ * content digest (file), a digest of the names that matter (folder, see below), or "absent". To check: stat each one; only where the
  * stat differs is the content or listing digested again.
+ *
+ * Of a folder that Python imports from, folders and *.py matter. Of one that a bundle's imports are looked for in: folders, the extensions
+ * of TypeScript, JavaScript and JSON, names without any extension (an import means them first), Yarn's .pnp files, and where symlinks
+ * lead. Other dot names and __pycache__ never do.
  *
  * What is recorded must be what the guest saw, so a dependency is looked at twice: when it's reported (call dependencies_add before
  * the guest reads) and when the list is sealed. If it may have changed in between, the record is one that never matches. */
@@ -15,7 +19,12 @@
 #include "base/json.h"
 #include <stdbool.h>
 
-enum dependency_kind { DEPENDENCY_FILE, DEPENDENCY_FOLDER, DEPENDENCY_ABSENT };
+enum dependency_kind {
+    DEPENDENCY_FILE,
+    DEPENDENCY_FOLDER, /* of Python modules */
+    DEPENDENCY_FOLDER_JS,
+    DEPENDENCY_ABSENT
+};
 
 struct dependencies;
 

@@ -118,24 +118,25 @@ static int read_limits(struct manifest *m, const struct place *at, const json_va
     return read_option(&m->limits, OPTIONS_LIMITS, at, value, err);
 }
 
-static int add_python_path(struct manifest *m, const struct place *at, const json_value *item, struct error *err) {
+/* outside: whether the folder may lie elsewhere than below the manifest's. */
+static int add_path(struct string_list *to, bool outside, const struct place *at, const json_value *item,
+                    struct error *err) {
     const char *text = json_text(item, NULL);
     CLEANUP(cleanup_free) char *path = NULL;
     if (!text || grant_path_clean(text, &path, NULL))
         return wrong(at, "expected a list of folders", err);
-    if (grant_path_is_outside(path))
+    if (!outside && grant_path_is_outside(path))
         return wrong(at, "a folder must lie below the folder of capsule.toml", err);
-    return string_list_add(&m->python_paths, path)
-               ? error_set(err, ERROR_NOMEM, "out of memory while reading capsule.toml")
-               : 0;
+    return string_list_add(to, path) ? error_set(err, ERROR_NOMEM, "out of memory while reading capsule.toml") : 0;
 }
 
-static int read_python(struct manifest *m, const struct place *at, const json_value *value, struct error *err) {
+/* `paths` and `packages`, of the tables that are named after a language. */
+static int read_imports(struct string_list *paths, bool outside, const char *packages_hint, const struct place *at,
+                        const json_value *value, struct error *err) {
     static const char *const KEYS[] = {"paths", "packages"};
     if (strcmp(at->key, "packages") == 0) {
         int status = wrong(at, "packages aren't installed from here", err);
-        error_hint(err, "install them with pip into .venv next to capsule.toml: python3 -m venv .venv && "
-                        ".venv/bin/pip install …");
+        error_hint(err, "%s", packages_hint);
         return status;
     }
     if (strcmp(at->key, "paths") != 0)
@@ -144,11 +145,23 @@ static int read_python(struct manifest *m, const struct place *at, const json_va
         return wrong(at, "expected a list of folders", err);
     const json_value *item;
     for (size_t cursor = 0; (item = json_each(value, &cursor));) {
-        int status = add_python_path(m, at, item, err);
+        int status = add_path(paths, outside, at, item, err);
         if (status)
             return status;
     }
     return 0;
+}
+
+static int read_python(struct manifest *m, const struct place *at, const json_value *value, struct error *err) {
+    return read_imports(&m->python_paths, false,
+                        "install them with pip into .venv next to capsule.toml: python3 -m venv .venv && "
+                        ".venv/bin/pip install …",
+                        at, value, err);
+}
+
+static int read_js(struct manifest *m, const struct place *at, const json_value *value, struct error *err) {
+    return read_imports(&m->js_paths, true, "install them with npm next to capsule.toml: npm install …", at, value,
+                        err);
 }
 
 static int read_http(struct manifest *m, const struct place *at, const json_value *value, struct error *err) {
@@ -233,10 +246,10 @@ static int read_secrets(struct manifest *m, const struct place *at, const json_v
     return 0;
 }
 
-static const struct table TABLES[] = {{"workflow", read_workflow}, {"tasks", read_defaults},
-                                      {"limits", read_limits},     {"http", read_http},
-                                      {"secrets", read_secrets},   {"python", read_python}};
-static const char *const TABLE_NAMES[] = {"workflow", "tasks", "limits", "http", "secrets", "python"};
+static const struct table TABLES[] = {
+    {"workflow", read_workflow}, {"tasks", read_defaults}, {"limits", read_limits}, {"http", read_http},
+    {"secrets", read_secrets},   {"python", read_python},  {"js", read_js}};
+static const char *const TABLE_NAMES[] = {"workflow", "tasks", "limits", "http", "secrets", "python", "js"};
 enum { N_TABLES = sizeof TABLES / sizeof TABLES[0] };
 _Static_assert(sizeof TABLE_NAMES / sizeof TABLE_NAMES[0] == N_TABLES, "one name per table");
 
@@ -268,8 +281,8 @@ static int read_root(struct manifest *m, struct place *at, const json_value *roo
         if (i == N_TABLES) {
             int status = misplaced(at, members ? "table" : "key", key, TABLE_NAMES, N_TABLES, err);
             if (!members)
-                error_hint(
-                    err, "keys belong into a table: [workflow], [tasks], [limits], [http], [secrets] or [python]");
+                error_hint(err, "keys belong into a table: [workflow], [tasks], [limits], [http], [secrets], "
+                                "[python] or [js]");
             return status;
         }
         if (!members)
@@ -343,5 +356,6 @@ void manifest_done(struct manifest *m) {
     }
     free(m->secrets);
     string_list_done(&m->python_paths);
+    string_list_done(&m->js_paths);
     *m = (struct manifest){0};
 }

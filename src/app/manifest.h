@@ -9,7 +9,9 @@
  *   [secrets]  NAME = { hosts = ["api.example.com"] }: the variable NAME is a placeholder in sandboxes; its value goes into requests to
  *              these hosts only
  *   [python]   paths = ["src"]: folders added to sys.path, relative to the manifest; packages = [...] is refused with a
- *              message that says installing is done with pip into .venv */
+ *              message that says installing is done with pip into .venv
+ *   [js]       paths = ["../shared"]: folders, relative to the manifest or absolute, that imports may come from although they lie outside of
+ *              the project; packages = [...] is refused with a message that says installing is done with npm */
 #ifndef APP_MANIFEST_H
 #define APP_MANIFEST_H
 
@@ -38,7 +40,7 @@ struct manifest {
     struct http_settings http;
     struct secret_grant *secrets;
     size_t n_secrets;
-    struct string_list python_paths;
+    struct string_list python_paths, js_paths;
 };
 
 /* path: of the file itself. */

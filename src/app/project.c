@@ -26,9 +26,11 @@ static const struct extension {
     const char *text;
     enum language language;
 } EXTENSIONS[] = {
-    {".py", LANGUAGE_PYTHON},     {".ts", LANGUAGE_JAVASCRIPT},  {".tsx", LANGUAGE_JAVASCRIPT},
-    {".js", LANGUAGE_JAVASCRIPT}, {".mjs", LANGUAGE_JAVASCRIPT},
+    {".py", LANGUAGE_PYTHON},      {".ts", LANGUAGE_JAVASCRIPT},  {".tsx", LANGUAGE_JAVASCRIPT},
+    {".mts", LANGUAGE_JAVASCRIPT}, {".cts", LANGUAGE_JAVASCRIPT}, {".js", LANGUAGE_JAVASCRIPT},
+    {".jsx", LANGUAGE_JAVASCRIPT}, {".mjs", LANGUAGE_JAVASCRIPT}, {".cjs", LANGUAGE_JAVASCRIPT},
 };
+#define KNOWN_EXTENSIONS ".py, .ts, .tsx, .mts, .cts, .js, .jsx, .mjs and .cjs"
 enum { N_EXTENSIONS = sizeof EXTENSIONS / sizeof EXTENSIONS[0] };
 
 static int out_of_memory(struct error *err) {
@@ -130,15 +132,19 @@ static int refuse_file(const char *file, int reason, struct error *err) {
 
 static int refuse_folder(const char *file, const char *resolved, struct error *err) {
     error_set(err, ERROR_PROJECT, "%s is a folder", file);
-    char main_file[PATH_LENGTH_MAX];
+    char main_file[PATH_LENGTH_MAX], name[16];
     struct stat st;
     size_t n = strlen(file);
     while (n > 1 && file[n - 1] == '/')
         n--;
-    if (path_normalize(resolved, "main.py", main_file, sizeof main_file) > 0 && stat(main_file, &st) == 0)
-        error_hint(err, "did you mean %.*s/main.py?", (int)n, file);
-    else
-        error_hint(err, "give the file that has the main task, such as main.py");
+    for (size_t i = 0; i < N_EXTENSIONS; i++) {
+        snprintf(name, sizeof name, "main%s", EXTENSIONS[i].text);
+        if (path_normalize(resolved, name, main_file, sizeof main_file) > 0 && stat(main_file, &st) == 0) {
+            error_hint(err, "did you mean %.*s/%s?", (int)n, file, name);
+            return ERROR_PROJECT;
+        }
+    }
+    error_hint(err, "give the file that has the main task, such as main.py or main.ts");
     return ERROR_PROJECT;
 }
 
@@ -157,9 +163,9 @@ static int find_language(const char *file, enum language *ret, struct error *err
     else
         error_set(err, ERROR_PROJECT, "%s has no extension that says what it is", file);
     if (near)
-        error_hint(err, "did you mean \"%s\"? Known are .py, .ts, .tsx, .js and .mjs", near);
+        error_hint(err, "did you mean \"%s\"? Known are " KNOWN_EXTENSIONS, near);
     else
-        error_hint(err, "known are .py, .ts, .tsx, .js and .mjs");
+        error_hint(err, "known are " KNOWN_EXTENSIONS);
     return ERROR_PROJECT;
 }
 
@@ -234,7 +240,8 @@ static int no_entrypoint(const struct project *p, struct error *err) {
         error_set(err, ERROR_PROJECT, "%s names no entrypoint", p->manifest.path);
     else
         error_set(err, ERROR_PROJECT, "no file to run was given, and there's no capsule.toml here or above");
-    error_hint(err, "name the file (capsule run main.py), or set entrypoint in [workflow] of capsule.toml");
+    error_hint(err, "name the file (capsule run main.py, capsule run main.ts), or set entrypoint in [workflow] of "
+                    "capsule.toml");
     return ERROR_PROJECT;
 }
 

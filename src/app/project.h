@@ -5,7 +5,7 @@
 #include "app/manifest.h"
 #include "base/error.h"
 
-enum language { LANGUAGE_PYTHON, LANGUAGE_JAVASCRIPT };
+enum language { LANGUAGE_PYTHON, LANGUAGE_JAVASCRIPT, LANGUAGES_N };
 
 struct project {
     char *

@@ -132,6 +132,46 @@ static void notices_changes(void **state) {
     (void)state;
 }
 
+/* Of a folder that a bundle's imports are looked for in, other names matter. */
+static void knows_folders_of_javascript(void **state) {
+    static const struct {
+        const char *name, *link; /* link: NULL for a file */
+        enum answer expected;
+    } rows[] = {
+        {"notes.md", NULL, TOUCHED},     {"new.py", NULL, TOUCHED},         {".hidden.ts", NULL, TOUCHED},
+        {"data.csv", NULL, TOUCHED},     {"__pycache__/x", NULL, TOUCHED},  {"link.md", "main.py", TOUCHED},
+        {"a.ts", NULL, CHANGED},         {"a.tsx", NULL, CHANGED},          {"a.mts", NULL, CHANGED},
+        {"a.cts", NULL, CHANGED},        {"a.js", NULL, CHANGED},           {"a.jsx", NULL, CHANGED},
+        {"a.mjs", NULL, CHANGED},        {"a.cjs", NULL, CHANGED},          {"a.json", NULL, CHANGED},
+        {"package.json", NULL, CHANGED}, {"bare", NULL, CHANGED},           {"folder/x", NULL, CHANGED},
+        {".pnp.cjs", NULL, CHANGED},     {"linked.ts", "main.py", CHANGED}, {"node_modules", "pkg", CHANGED},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct dependencies *d = dependencies_new();
+        uint64_t started = clock_wall_ns();
+        assert_int_equal(dependencies_add(d, DEPENDENCY_FOLDER_JS, *state, NULL), 0);
+        struct json_document *document = finish(d, started);
+        assert_string_equal(json_text(json_at(json_at(json_root(document), 0), 0), ""), "j");
+        assert_int_not_equal(check(document), CHANGED);
+        if (rows[i].link)
+            assert_int_equal(symlink(rows[i].link, scratch_path(*state, rows[i].name)), 0);
+        else
+            scratch_write(*state, rows[i].name, "");
+        if (check(document) != rows[i].expected)
+            fail_msg("%s", rows[i].name);
+        json_free(document);
+        scratch_settle();
+    }
+    /* A link that leads elsewhere. */
+    struct dependencies *d = dependencies_new();
+    assert_int_equal(dependencies_add(d, DEPENDENCY_FOLDER_JS, *state, NULL), 0);
+    struct json_document *document = finish(d, clock_wall_ns());
+    assert_int_equal(unlink(scratch_path(*state, "linked.ts")), 0);
+    assert_int_equal(symlink("helper.py", scratch_path(*state, "linked.ts")), 0);
+    assert_int_equal(check(document), CHANGED);
+    json_free(document);
+}
+
 static void tolerates_touches(void **state) {
     struct json_document *d = record_usual(*state);
     scratch_write(*state, "helper.py", "x = 1\n");
@@ -348,6 +388,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(holds_while_nothing_changes, make, drop),
         cmocka_unit_test(notices_changes),
+        cmocka_unit_test_setup_teardown(knows_folders_of_javascript, make, drop),
         cmocka_unit_test_setup_teardown(tolerates_touches, make, drop),
         cmocka_unit_test_setup_teardown(does_not_launder_changes_when_recording_anew, make, drop),
         cmocka_unit_test_setup_teardown(does_not_trust_recent_stamps, make, drop),

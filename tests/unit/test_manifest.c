@@ -38,7 +38,7 @@ static void reads_everything(void **state) {
                   "max_concurrent_requests = 8\n"
                   "[secrets]\nOPENAI_KEY = {hosts = ['API.openai.com', '*.openai.com:8443', 'api.openai.com']}\n"
                   "[secrets.OTHER]\nhosts = ['127.0.0.1:8080']\n"
-                  "[python]\npaths = ['src', './lib/']\n",
+                  "[python]\npaths = ['src', './lib/']\n[js]\npaths = ['../shared/', '/opt/js', 'lib']\n",
                   &m, &err);
     assert_string_equal(err.message, "");
     assert_int_equal(status, 0);
@@ -67,6 +67,9 @@ static void reads_everything(void **state) {
     assert_string_equal(m.secrets[1].hosts.items[0], "127.0.0.1:8080");
     assert_int_equal(m.python_paths.n, 2);
     assert_string_equal(m.python_paths.items[1], "lib");
+    assert_int_equal(m.js_paths.n, 3);
+    assert_string_equal(m.js_paths.items[0], "../shared");
+    assert_string_equal(m.js_paths.items[1], "/opt/js");
     assert_non_null(m.path);
     manifest_done(&m);
     assert_null(m.path);
@@ -132,6 +135,11 @@ static void refuses_mistakes(void **state) {
         {"[workflow]\nentrypoint = '/x.py'\n", "entrypoint: expected a file below", ""},
         {"[workflow]\nentrypoint = '~/x.py'\n", "capsule.toml:2: [workflow] entrypoint: \"~/x.py\"", ""},
         {"[python]\npackages = ['x']\n", "packages aren't installed from here", "pip"},
+        {"[js]\npackages = ['x']\n", "capsule.toml:2: [js] packages: packages aren't installed from here",
+         "npm install"},
+        {"[js]\npaths = {}\n", "paths: expected a list of folders", ""},
+        {"[js]\npaths = ['~/x']\n", "expected a list of folders", ""},
+        {"[js]\npath = []\n", "unknown key \"path\" in [js]", "did you mean \"paths\"?"},
         {"[python]\npaths = 'src'\n", "paths: expected a list of folders", ""},
         {"[python]\npaths = ['../src']\n", "must lie below", ""},
         {"[python]\npaths = [1]\n", "expected a list of folders", ""},

@@ -78,10 +78,15 @@ static void knows_languages(void **state) {
         {"x.tsx", LANGUAGE_JAVASCRIPT, ""},
         {"x.js", LANGUAGE_JAVASCRIPT, ""},
         {"x.mjs", LANGUAGE_JAVASCRIPT, ""},
+        {"x.cjs", LANGUAGE_JAVASCRIPT, ""},
+        {"x.jsx", LANGUAGE_JAVASCRIPT, ""},
+        {"x.mts", LANGUAGE_JAVASCRIPT, ""},
+        {"x.cts", LANGUAGE_JAVASCRIPT, ""},
         {"x.a.py", LANGUAGE_PYTHON, ""},
         {"x.pyc", -1, "did you mean \".py\"?"},
         {"x.PY", -1, "did you mean \".py\"?"},
-        {"x.rb", -1, "known are .py"},
+        {"x.tjs", -1, "did you mean \".ts"},
+        {"x.rb", -1, "known are .py, .ts, .tsx, .mts, .cts, .js, .jsx, .mjs and .cjs"},
         {"x", -1, "known are .py"},
         {".py", -1, ""},
     };
@@ -104,6 +109,9 @@ static void knows_languages(void **state) {
 static void refuses_what_cannot_run(void **state) {
     scratch_write(*state, "main.py", "");
     scratch_write(*state, "folder/main.py", "");
+    scratch_write(*state, "typed/main.ts", "");
+    scratch_write(*state, "both/main.mjs", "");
+    scratch_write(*state, "both/main.py", "");
     scratch_mkdir(*state, "empty.py");
     assert_int_equal(symlink("loop.py", scratch_path(*state, "loop.py")), 0);
     assert_int_equal(mkfifo(scratch_path(*state, "fifo.py"), 0600), 0);
@@ -119,6 +127,8 @@ static void refuses_what_cannot_run(void **state) {
         {"/nonexistent.py", "no such file: /nonexistent.py", ""},
         {"folder", "folder is a folder", "did you mean folder/main.py?"},
         {"folder/", "folder/ is a folder", "did you mean folder/main.py?"},
+        {"typed", "typed is a folder", "did you mean typed/main.ts?"},
+        {"both", "both is a folder", "did you mean both/main.py?"},
         {"empty.py", "empty.py is a folder", "give the file"},
         {"main.py/x", "can't read main.py/x: Not a directory", ""},
         {"loop.py", "can't read loop.py: Too many levels", ""},
