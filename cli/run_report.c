@@ -174,9 +174,9 @@ static const char *hint_for(const char *type) {
     static const struct {
         const char *type, *hint;
     } hints[] = {
-        {"out_of_fuel", "give the task more: @task(compute=\"HIGH\"), or an exact amount of fuel"},
-        {"out_of_memory", "give the task more: @task(ram=\"1GB\"), at most 4GiB"},
-        {"timeout", "give it more time: @task(timeout=\"5m\"), or --timeout for the whole run"},
+        {"out_of_fuel", "give the task more compute: \"HIGH\", or an exact amount of fuel"},
+        {"out_of_memory", "give the task more ram, such as \"1GB\"; at most 4GiB"},
+        {"timeout", "give the task a longer timeout, such as \"5m\", or --timeout for the whole run"},
     };
     for (size_t i = 0; type != NULL && i < sizeof hints / sizeof hints[0]; i++)
         if (strcmp(type, hints[i].type) == 0)

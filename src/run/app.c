@@ -20,16 +20,35 @@ struct opening {
 
 /* ---- tracebacks ---- */
 
+static bool begins_with_folder(const char *text, const char *folder, size_t *ret_n) {
+    size_t n = strlen(folder);
+    if (strncmp(text, folder, n) != 0 || text[n] != '/')
+        return false;
+    *ret_n = n;
+    return true;
+}
+
 /* The host folder that a guest path begins with, and how much of the guest path that is. */
 static const char *host_folder(const struct capsule_app *app, const char *text, size_t *ret_n) {
-    const char *best = NULL;
+    const char *best = begins_with_folder(text, GUEST_PROJECT, ret_n) ? app->project.root : NULL;
     for (size_t i = 0; i < app->mounts.n; i++) {
         const struct mount *m = &app->mounts.mounts[i];
-        size_t n = strlen(m->guest);
-        if (m->host != NULL && strncmp(text, m->guest, n) == 0 && text[n] == '/') {
+        if (m->host != NULL && begins_with_folder(text, m->guest, ret_n))
             best = m->host;
-            *ret_n = n;
-        }
+    }
+    return best;
+}
+
+/* What comes before a file's name in a traceback: of Python; of JavaScript, with and without a function's name. */
+static const char *const MARKERS[] = {"File \"", " (", "    at "};
+
+/* The next place in text where a file's name may begin; NULL: there's none. */
+static const char *next_file(const char *text) {
+    const char *best = NULL;
+    for (size_t i = 0; i < sizeof MARKERS / sizeof MARKERS[0]; i++) {
+        const char *at = strstr(text, MARKERS[i]);
+        if (at != NULL && (best == NULL || at + strlen(MARKERS[i]) < best))
+            best = at + strlen(MARKERS[i]);
     }
     return best;
 }
@@ -37,11 +56,10 @@ static const char *host_folder(const struct capsule_app *app, const char *text, 
 char *app_host_traceback(const struct capsule_app *app, const char *text) {
     if (text == NULL)
         return NULL;
-    static const char marker[] = "File \"";
     struct buffer out = BUFFER_INIT(DESCRIPTION_MAX);
     while (*text != '\0') {
-        const char *at = strstr(text, marker);
-        size_t n = at == NULL ? strlen(text) : (size_t)(at - text) + sizeof marker - 1;
+        const char *at = next_file(text);
+        size_t n = at == NULL ? strlen(text) : (size_t)(at - text);
         if (buffer_append(&out, text, n) != 0)
             break;
         text += n;
@@ -92,7 +110,10 @@ int app_entry(const struct capsule_app *app, const char *name, const struct app_
     }
     if (app->tasks_n == 0) {
         error_set(err, ERROR_PROJECT, "%s declares no task", app->project.entry);
-        error_hint(err, "put @task (from capsule import task) on a function");
+        if (app->project.language == LANGUAGE_PYTHON)
+            error_hint(err, "put @task (from capsule import task) on a function");
+        else
+            error_hint(err, "export const main = task({ name: \"main\" }, …), with task from @capsule-run/sdk");
         return ERROR_PROJECT;
     }
     if (name != NULL)
@@ -317,16 +338,19 @@ static int describe(struct capsule_app *app, struct error *err) {
 
 static int add_mounts(const struct opening *o, struct error *err) {
     struct capsule_app *app = o->app;
-    struct mount guest[GUEST_MOUNTS];
-    guest_mounts(&app->runtime->python, guest);
-    int r = mounts_copy(&app->mounts, guest, GUEST_MOUNTS, err);
-    return r == 0 ? mounts_add_project(&app->mounts, &app->project, err) : r;
+    struct mount libraries[GUEST_LIBRARIES_MAX];
+    size_t n = guest_mounts(app->guest, libraries);
+    int r = mounts_copy(&app->mounts, libraries, n, err);
+    /* A bundle has all its sources inside. */
+    return r == 0 && app->project.language == LANGUAGE_PYTHON ? mounts_add_project(&app->mounts, &app->project, err)
+                                                              : r;
 }
 
 static int obtain_image(const struct opening *o, struct json_document **ret_index, struct error *err) {
     struct capsule_app *app = o->app;
     struct guest_context context = runtime_guest_context(app->runtime);
-    struct image_request request = {.guest = &app->runtime->python,
+    struct image_request request = {.guest = app->guest,
+                                    .guests_dir = app->runtime->guests_dir,
                                     .context = &context,
                                     .project = &app->project,
                                     .mounts = &app->mounts,
@@ -347,13 +371,6 @@ static int obtain_image(const struct opening *o, struct json_document **ret_inde
     return r;
 }
 
-static int unsupported_language(const struct project *p, struct error *err) {
-    error_set(err, ERROR_UNSUPPORTED, "%s: this installation has no guest for TypeScript and JavaScript",
-              p->entry_as_given);
-    error_hint(err, "run a .py file");
-    return ERROR_UNSUPPORTED;
-}
-
 static struct http_limits http_limits(const struct http_settings *s) {
     return (struct http_limits){
         .response = s->max_response_size != 0 ? s->max_response_size : HTTP_RESPONSE_DEFAULT,
@@ -366,8 +383,8 @@ static int open_app(struct opening *o, const char *file, struct error *err) {
     struct capsule_app *app = o->app;
     CLEANUP(json_cleanup) struct json_document *index = NULL;
     int r = project_open(file, &app->project, err);
-    if (r == 0 && app->project.language != LANGUAGE_PYTHON)
-        r = unsupported_language(&app->project, err);
+    if (r == 0)
+        r = runtime_guest(app->runtime, app->project.language, &app->guest, err);
     if (r == 0)
         r = dotenv_read(&app->project, &o->dotenv, err);
     if (r == 0)

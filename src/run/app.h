@@ -7,6 +7,7 @@
 #include "app/policy.h"
 #include "app/project.h"
 #include "capsule.h"
+#include "run/guest.h"
 #include "run/mounts.h"
 #include "run/secrets.h"
 #include "sandbox/image.h"
@@ -22,6 +23,7 @@ struct app_task {
 struct capsule_app {
     struct capsule_runtime *runtime;
     struct project project;
+    struct guest *guest; /* the runtime's */
     struct image *image;
     struct mount_table mounts; /* what every task sees */
     struct secrets secrets;
@@ -34,7 +36,7 @@ struct capsule_app {
 const struct app_task *app_find(const struct capsule_app *app, const char *name);
 /* The task named, or (NULL) main, or the only one. */
 int app_entry(const struct capsule_app *app, const char *name, const struct app_task **ret, struct error *err);
-/* Replaces guest paths in a traceback (`File "/project/…"`) by the host's. malloc'd; NULL if text is NULL or there's no memory. */
+/* Replaces guest paths in a traceback (`File "/project/…"`, `at f (/project/…)`) by the host's. malloc'd; NULL if text is NULL or there's no memory. */
 char *app_host_traceback(const struct capsule_app *app, const char *text);
 
 #endif

@@ -58,9 +58,36 @@ static uint64_t read_map_count(void) {
     return count;
 }
 
-/* guest, image: why they aren't usable, NULL if they are. */
-static void write_checks(struct buffer *to, capsule_runtime *rt, const struct error *guest,
-                         const struct error *image) {
+/* A guest, tried. */
+struct trial {
+    const struct guest_kind *kind;
+    struct guest *guest; /* NULL: it isn't installed */
+    bool ready, boots;
+    struct error code, image; /* why not */
+};
+
+static void try_guest(capsule_runtime *rt, enum language language, struct trial *ret) {
+    struct guest_context context = runtime_guest_context(rt);
+    struct image *image = NULL;
+    *ret = (struct trial){.kind = guest_kind(language)};
+    ret->ready = runtime_guest(rt, language, &ret->guest, &ret->code) == 0 &&
+                 guest_load(ret->guest, &context, &ret->code) == 0;
+    ret->boots = ret->ready && guest_base_image(ret->guest, &context, &image, &ret->image) == 0;
+}
+
+static void write_guest_checks(struct buffer *to, const struct trial *t, bool first) {
+    char guest[64], image[64];
+    snprintf(guest, sizeof guest, "guest %s", t->kind->name);
+    snprintf(image, sizeof image, "base image of %s", t->kind->name);
+    const struct check code = {guest, t->ready, t->ready ? t->guest->version : t->code.message, t->code.hint};
+    write_check(to, &code, first);
+    if (!t->ready)
+        return;
+    const struct check boots = {image, t->boots, t->boots ? "boots" : t->image.message, t->image.hint};
+    write_check(to, &boots, false);
+}
+
+static void write_checks(struct buffer *to, capsule_runtime *rt, const struct trial *trials) {
     char cache[PATH_MAX + 64], maps[64];
     snprintf(cache, sizeof cache, "%s%s", cache_dir(rt->cache),
              cache_writable(rt->cache) ? "" : " can't be written");
@@ -70,10 +97,6 @@ static void write_checks(struct buffer *to, capsule_runtime *rt, const struct er
     bool requests = http_client_check(rt->guests_dir, &http) == 0;
     bool scan = slot_scan_supported(engine_slots(rt->engine)), beneath = openat2_works();
     const struct check checks[] = {
-        {"guest python", guest == NULL, guest == NULL ? rt->python.version : guest->message,
-         guest == NULL ? NULL : guest->hint},
-        {"base image", image == NULL, image == NULL ? "boots" : image->message,
-         image == NULL ? NULL : image->hint},
         {"HTTP", requests, requests ? "libcurl loads" : http.message, http.hint},
         {"cache", cache_writable(rt->cache), cache,
          "make the folder writable, or set CAPSULE_CACHE to another one"},
@@ -84,26 +107,36 @@ static void write_checks(struct buffer *to, capsule_runtime *rt, const struct er
         {"maps", map_count >= 65530, maps, "sysctl vm.max_map_count=65530"},
     };
     buffer_puts(to, ",\"checks\":[");
+    for (size_t i = 0; i < LANGUAGES_N; i++)
+        write_guest_checks(to, &trials[i], i == 0);
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
-        write_check(to, &checks[i], i == 0);
+        write_check(to, &checks[i], false);
     buffer_putc(to, ']');
 }
 
+static void write_guests(struct buffer *to, const struct trial *trials) {
+    buffer_puts(to, ",\"guests\":[");
+    for (size_t i = 0; i < LANGUAGES_N; i++) {
+        buffer_puts(to, i == 0 ? "{" : ",{");
+        write_text(to, "name", trials[i].kind->name);
+        buffer_putc(to, ',');
+        write_text(to, "version", trials[i].guest != NULL ? trials[i].guest->version : "");
+        buffer_printf(to, ",\"ready\":%s}", trials[i].ready ? "true" : "false");
+    }
+    buffer_puts(to, "],");
+}
+
 static void write_report(struct buffer *to, capsule_runtime *rt) {
-    struct error guest = {0}, image_error = {0};
-    struct guest_context context = runtime_guest_context(rt);
-    struct image *image = NULL;
+    struct trial trials[LANGUAGES_N];
     struct cache_usage usage = {0};
     struct utsname kernel = {0};
-    int ready = guest_load(&rt->python, &context, &guest);
-    int boots = guest_base_image(&rt->python, &context, &image, &image_error);
+    for (size_t i = 0; i < LANGUAGES_N; i++)
+        try_guest(rt, (enum language)i, &trials[i]);
     (void)cache_measure(rt->cache, &usage, NULL);
     (void)uname(&kernel);
     buffer_putc(to, '{');
     write_text(to, "version", capsule_version());
-    buffer_puts(to, ",\"guests\":[{\"name\":\"python\",");
-    write_text(to, "version", rt->python.version);
-    buffer_printf(to, ",\"ready\":%s}],", ready == 0 ? "true" : "false");
+    write_guests(to, trials);
     write_text(to, "engine", engine_identity());
     buffer_puts(to, ",\"cache\":{");
     write_text(to, "path", cache_dir(rt->cache));
@@ -113,7 +146,7 @@ static void write_report(struct buffer *to, capsule_runtime *rt) {
     buffer_printf(to, ",\"pagemap_scan\":%s,\"openat2\":%s}",
                   slot_scan_supported(engine_slots(rt->engine)) ? "true" : "false",
                   openat2_works() ? "true" : "false");
-    write_checks(to, rt, ready == 0 ? NULL : &guest, boots == 0 ? NULL : &image_error);
+    write_checks(to, rt, trials);
 }
 
 int capsule_diagnose(capsule_runtime *runtime, char **ret_json, capsule_error *error) {

@@ -22,13 +22,20 @@
 #define BOOT_FUEL UINT64_C(1000000000000)
 enum { GUEST_JSON_MAX = 65536 };
 
-static const char *const lib_paths[GUEST_MOUNTS] = {"lib/python3.13", "lib/site"};
-static const char *const lib_mounts[GUEST_MOUNTS] = {"/lib/python3.13", "/lib/site"};
+static const struct guest_kind kinds[] = {
+    [LANGUAGE_PYTHON] = {"python", "Python", 2, {{"lib/python3.13", "/lib/python3.13"}, {"lib/site", "/lib/site"}}},
+    /* Its runtime is in the base image. */
+    [LANGUAGE_JAVASCRIPT] = {"js", "JavaScript", 0, {{NULL, NULL}}},
+};
+
+const struct guest_kind *guest_kind(enum language language) {
+    return &kinds[language];
+}
 
 /* ---- opening ---- */
 
 static int not_installed(const struct guest *g, struct error *err) {
-    error_errno(err, ERROR_UNSUPPORTED, errno, "the %s guest isn't installed in %s", g->name, g->dir);
+    error_errno(err, ERROR_UNSUPPORTED, errno, "the %s guest isn't installed in %s", g->kind->title, g->dir);
     error_hint(err, "build it with make, or point CAPSULE_GUESTS at the folder lib/capsule of an installation");
     return ERROR_UNSUPPORTED;
 }
@@ -56,20 +63,20 @@ static int read_description(struct guest *g, struct error *err) {
     return g->version == NULL ? error_set(err, ERROR_NOMEM, "no memory for a guest") : 0;
 }
 
-int guest_open(struct guest *g, const char *guests_dir, const char *name, struct error *err) {
-    *g = (struct guest){.name = name, .dir_fd = -1, .lib_fds = {-1, -1}};
+int guest_open(struct guest *g, const char *guests_dir, const struct guest_kind *kind, struct error *err) {
+    *g = (struct guest){.kind = kind, .dir_fd = -1, .library_fds = {-1, -1}};
     pthread_mutex_init(&g->lock, NULL);
     g->opened = true;
-    if (asprintf(&g->dir, "%s/%s", guests_dir, name) < 0) {
+    if (asprintf(&g->dir, "%s/%s", guests_dir, kind->name) < 0) {
         g->dir = NULL;
         return error_set(err, ERROR_NOMEM, "no memory for a guest");
     }
     g->dir_fd = open(g->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (g->dir_fd < 0)
         return not_installed(g, err);
-    for (int i = 0; i < GUEST_MOUNTS; i++) {
-        g->lib_fds[i] = openat(g->dir_fd, lib_paths[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (g->lib_fds[i] < 0)
+    for (size_t i = 0; i < kind->libraries_n; i++) {
+        g->library_fds[i] = openat(g->dir_fd, kind->libraries[i].folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (g->library_fds[i] < 0)
             return not_installed(g, err);
     }
     return read_description(g, err);
@@ -81,8 +88,8 @@ void guest_close(struct guest *g) {
     image_release(g->base);
     if (g->loaded)
         engine_unload(&g->module);
-    for (int i = 0; i < GUEST_MOUNTS; i++)
-        cleanup_close(&g->lib_fds[i]);
+    for (size_t i = 0; i < GUEST_LIBRARIES_MAX; i++)
+        cleanup_close(&g->library_fds[i]);
     cleanup_close(&g->dir_fd);
     free(g->dir);
     free(g->version);
@@ -90,12 +97,16 @@ void guest_close(struct guest *g) {
     *g = (struct guest){0};
 }
 
-void guest_mounts(const struct guest *g, struct mount *ret) {
-    for (int i = 0; i < GUEST_MOUNTS; i++)
-        ret[i] = (struct mount){.guest = lib_mounts[i], .host_fd = g->lib_fds[i], .kind = MOUNT_FOLDER};
+size_t guest_mounts(const struct guest *g, struct mount *ret) {
+    for (size_t i = 0; i < g->kind->libraries_n; i++)
+        ret[i] = (struct mount){
+            .guest = g->kind->libraries[i].mount, .host_fd = g->library_fds[i], .kind = MOUNT_FOLDER};
+    return g->kind->libraries_n;
 }
 
-static void progress(const struct guest_context *c, const char *what) {
+static void progress(const struct guest *g, const struct guest_context *c, const char *doing, const char *where) {
+    char what[128];
+    snprintf(what, sizeof what, "%s the %s guest%s (once)", doing, g->kind->title, where);
     if (c->on_progress != NULL)
         c->on_progress(c->user, what);
 }
@@ -150,7 +161,7 @@ static int keep_code(struct guest *g, const struct guest_context *c, int code, c
 /* Compiles core.wasm, keeps the code and loads it. Into memory first: it takes seconds, and a process that is interrupted
  * meanwhile shall leave no temporary file. */
 static int compile(struct guest *g, const struct guest_context *c, const char *object, struct error *err) {
-    progress(c, "compiling the Python guest for this machine (once)");
+    progress(g, c, "compiling", " for this machine");
     CLEANUP(cleanup_close) int code = memfd_create("capsule-code", MFD_CLOEXEC);
     const uint8_t *wasm = NULL;
     size_t n = 0;
@@ -239,13 +250,13 @@ static int run_export(struct sandbox *sb, const char *function, const struct buf
 
 static int boot(struct guest *g, const struct guest_context *c, const char *object, struct buffer *document,
                 struct error *err) {
-    progress(c, "booting the Python guest (once)");
+    progress(g, c, "booting", "");
     struct image *linked = NULL;
     int r = linked_image(g, &linked, err);
     if (r != 0)
         return r;
-    struct mount mounts[GUEST_MOUNTS];
-    guest_mounts(g, mounts);
+    struct mount mounts[GUEST_LIBRARIES_MAX];
+    size_t mounts_n = guest_mounts(g, mounts);
     CLEANUP(buffer_done) struct buffer output = BUFFER_INIT(ERROR_MESSAGE_MAX);
     struct slot_pool slots = SLOT_POOL_INIT(engine_slots(c->engine));
     struct sandbox_options options = {.engine = c->engine,
@@ -255,7 +266,7 @@ static int boot(struct guest *g, const struct guest_context *c, const char *obje
                                       .fuel = BOOT_FUEL,
                                       .ram = SLOT_RESERVATION,
                                       .wasi = {.mounts = mounts,
-                                               .n_mounts = GUEST_MOUNTS,
+                                               .n_mounts = mounts_n,
                                                .limits = wasi_limits_default(),
                                                .output = keep_output,
                                                .user = &output}};

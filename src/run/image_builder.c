@@ -9,6 +9,7 @@
 #include "base/digest.h"
 #include "base/path.h"
 #include "run/image_store.h"
+#include "run/program.h"
 #include "sandbox/sandbox.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ enum { INDEX_MAX = 16 * 1024 * 1024 };
 struct build {
     const struct image_request *request;
     struct dependencies *dependencies;
+    struct program program;
     struct error *trace_error; /* the first failure while tracing */
     int trace_status;
 };
@@ -35,7 +37,7 @@ static void add_text(struct digest_state *s, const char *text) {
 }
 
 /* The index entry's name. */
-static void request_key(const struct image_request *q, char ret[GUEST_KEY_SIZE + 8]) {
+static int request_key(const struct image_request *q, char ret[GUEST_KEY_SIZE + 8], struct error *err) {
     const struct project *p = q->project;
     struct digest_state state;
     uint8_t digest[DIGEST_SIZE];
@@ -44,14 +46,11 @@ static void request_key(const struct image_request *q, char ret[GUEST_KEY_SIZE +
     add_text(&state, q->guest->key);
     add_text(&state, p->root);
     add_text(&state, p->entry);
-    for (size_t i = 0; i < p->manifest.python_paths.n; i++)
-        add_text(&state, p->manifest.python_paths.items[i]);
-    add_text(&state, "");
-    for (size_t i = 0; i < p->site_packages.n; i++)
-        add_text(&state, p->site_packages.items[i]);
+    int r = program_digest(p, q->guests_dir, &state, err);
     digest_end(&state, digest);
     digest_hex(digest, hex);
     snprintf(ret, GUEST_KEY_SIZE + 8, "%s.app", hex);
+    return r;
 }
 
 /* ---- taking ---- */
@@ -121,31 +120,6 @@ static void import_trace(void *user, enum wasi_trace_kind kind, const char *host
                                                  [WASI_TRACE_ABSENT] = DEPENDENCY_ABSENT};
     if (b->trace_status == 0)
         b->trace_status = dependencies_add(b->dependencies, kinds[kind], host_path, b->trace_error);
-}
-
-/* {"entry": …, "module": …, "path": […]} */
-static int write_load_header(const struct project *p, struct buffer *to) {
-    char place[PATH_LENGTH_MAX];
-    const char *base = path_base(p->entry);
-    size_t stem = strcspn(base, ".");
-    buffer_puts(to, "{\"entry\":");
-    if (path_normalize(GUEST_PROJECT, p->entry, place, sizeof place) < 0)
-        return ERROR_LIMIT;
-    json_write_string(to, place, strlen(place));
-    buffer_puts(to, ",\"module\":");
-    json_write_string(to, base, stem);
-    /* The entry's own folder comes first, as Python has it. */
-    buffer_puts(to, ",\"path\":[");
-    json_write_string(to, place, path_dir_length(place));
-    for (size_t i = 0; i < p->manifest.python_paths.n; i++) {
-        if (path_normalize(GUEST_PROJECT, p->manifest.python_paths.items[i], place, sizeof place) < 0)
-            return ERROR_LIMIT;
-        buffer_putc(to, ',');
-        json_write_string(to, place, strlen(place));
-    }
-    for (size_t i = 0; i < p->site_packages.n; i++)
-        buffer_printf(to, ",\"" GUEST_SITE "/%zu\"", i);
-    return buffer_puts(to, "]}");
 }
 
 static void sleep_until(uint64_t ns) {
@@ -234,11 +208,8 @@ static int read_load_reply(const struct sandbox *sb, const char *entry, struct j
 
 static int import_program(struct build *b, struct sandbox *sb, struct json_document **ret, struct error *err) {
     const struct project *p = b->request->project;
-    CLEANUP(buffer_done) struct buffer header = BUFFER_INIT(INDEX_MAX);
-    int r = write_load_header(p, &header);
-    if (r != 0)
-        return error_set(err, r, "the paths of %s are too long", p->entry);
-    r = sandbox_begin_message(sb, "guest_load", header.data, header.size, NULL, 0, err);
+    int r = sandbox_begin_message(sb, "guest_load", b->program.header.data, b->program.header.size,
+                                  b->program.body.data, b->program.body.size, err);
     if (r == 0)
         r = finish_import(sb, p->entry, err);
     if (r == 0)
@@ -299,10 +270,9 @@ static int store(struct build *b, struct sandbox *sb, const char *key, const jso
     return r;
 }
 
-static int build_in(struct build *b, struct image *base, const char *key, struct image **ret,
+static int build_in(struct build *b, struct image *base, const char *key, uint64_t started, struct image **ret,
                     struct json_document **ret_index, struct error *err) {
     const struct image_request *q = b->request;
-    uint64_t started = clock_wall_ns();
     struct slot_pool slots = SLOT_POOL_INIT(engine_slots(q->context->engine));
     struct sandbox_options options = {.engine = q->context->engine,
                                       .module = &q->guest->module,
@@ -338,7 +308,11 @@ static int build(const struct image_request *q, const char *key, struct image **
     struct build b = {.request = q, .dependencies = dependencies_new(), .trace_error = err};
     if (b.dependencies == NULL)
         return error_set(err, ERROR_NOMEM, "no memory for an image's dependencies");
-    r = build_in(&b, base, key, ret, ret_index, err);
+    uint64_t started = clock_wall_ns();
+    r = program_prepare(q->project, q->guests_dir, b.dependencies, &b.program, err);
+    if (r == 0)
+        r = build_in(&b, base, key, started, ret, ret_index, err);
+    program_done(&b.program);
     dependencies_free(b.dependencies);
     return r;
 }
@@ -346,11 +320,13 @@ static int build(const struct image_request *q, const char *key, struct image **
 int image_obtain(const struct image_request *q, struct image **ret, struct json_document **ret_index,
                  struct error *err) {
     char key[GUEST_KEY_SIZE + 8];
-    request_key(q, key);
+    int r = request_key(q, key, err);
+    if (r != 0)
+        return r;
     if (!q->no_cache && take(q, key, ret, ret_index) == 0)
         return 0;
     CLEANUP(cleanup_close) int lock = -1;
-    int r = cache_lock(q->context->cache, key, &lock, err);
+    r = cache_lock(q->context->cache, key, &lock, err);
     if (r != 0)
         return r;
     /* Another process may have built it while we waited. */

@@ -12,6 +12,7 @@
 
 struct image_request {
     struct guest *guest;
+    const char *guests_dir;
     const struct guest_context *context;
     const struct project *project;
     const struct mount_table *mounts;

@@ -74,6 +74,12 @@ static int find_guests(const char *given, char **ret, struct error *err) {
         error_hint(err, "set CAPSULE_GUESTS to the folder lib/capsule of an installation");
         return ERROR_UNSUPPORTED;
     }
+    if (access(dir, F_OK) != 0) {
+        error_errno(err, ERROR_UNSUPPORTED, errno, "the guests (interpreters) aren't installed in %s", dir);
+        error_hint(err, "build them with make, or point CAPSULE_GUESTS at the folder lib/capsule of an installation");
+        free(dir);
+        return ERROR_UNSUPPORTED;
+    }
     *ret = dir;
     return 0;
 }
@@ -99,7 +105,7 @@ static int open_parts(capsule_runtime *rt, const capsule_runtime_options *o, str
         r = cache_open(o->cache_dir, &rt->cache, err);
     if (r == 0)
         r = engine_open(max_sandboxes(o), &rt->engine, err);
-    return r == 0 ? guest_open(&rt->python, rt->guests_dir, "python", err) : r;
+    return r;
 }
 
 int capsule_open(const capsule_runtime_options *options, capsule_runtime **ret_runtime, capsule_error *error) {
@@ -139,12 +145,25 @@ void capsule_close(capsule_runtime *rt) {
         next = w->next;
         worker_free(w);
     }
-    guest_close(&rt->python);
+    for (size_t i = 0; i < LANGUAGES_N; i++)
+        guest_close(&rt->guests[i]);
     engine_close(rt->engine);
     cache_close(rt->cache);
     free(rt->guests_dir);
     pthread_mutex_destroy(&rt->lock);
     free(rt);
+}
+
+int runtime_guest(struct capsule_runtime *rt, enum language language, struct guest **ret, struct error *err) {
+    struct guest *g = &rt->guests[language];
+    pthread_mutex_lock(&rt->lock);
+    int r = g->opened ? 0 : guest_open(g, rt->guests_dir, guest_kind(language), err);
+    if (r != 0)
+        guest_close(g);
+    pthread_mutex_unlock(&rt->lock);
+    if (r == 0)
+        *ret = g;
+    return r;
 }
 
 struct guest_context runtime_guest_context(struct capsule_runtime *rt) {

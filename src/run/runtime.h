@@ -30,7 +30,7 @@ struct capsule_runtime {
     struct engine *engine;
     struct cache *cache;
     char *guests_dir;
-    struct guest python;
+    struct guest guests[LANGUAGES_N]; /* opened when first asked for */
     void (*on_progress)(void *user, const char *what);
     void *user;
     pthread_mutex_t lock;
@@ -47,6 +47,8 @@ uint64_t runtime_sandboxes_closed(struct capsule_runtime *rt);
 /* Gives back the idle slots of an image (NULL: of all), on all threads. */
 void runtime_forget_image(struct capsule_runtime *rt, const struct image *image);
 int runtime_http(struct capsule_runtime *rt, struct http_client **ret, struct error *err);
+/* The guest of a language. ERROR_UNSUPPORTED if it isn't installed. Borrowed. */
+int runtime_guest(struct capsule_runtime *rt, enum language language, struct guest **ret, struct error *err);
 struct guest_context runtime_guest_context(struct capsule_runtime *rt);
 
 /* Copies *from to *to (which may be NULL) and returns code. */

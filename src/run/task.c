@@ -256,7 +256,7 @@ static int open_sandbox(struct task *t, struct worker *w, struct error *err) {
     const struct policy *policy = &t->definition->policy;
     struct sandbox_options options = {
         .engine = app->runtime->engine,
-        .module = &app->runtime->python.module,
+        .module = &app->guest->module,
         .image = app->image,
         .slots = &w->slots,
         .fuel = policy->fuel,
