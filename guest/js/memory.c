@@ -1,0 +1,69 @@
+/* The engine's memory: the nursery (common/nursery.h) in front of malloc, and when cycles are collected. */
+#include "engine.h"
+#include "nursery.h"
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a task may make before the first collection of cycles. A collection writes to every object, also those of the image, so a short task
+ * is better off without one. A build for tests collects all the time (CAPSULE_GC_STRESS). */
+enum { COLLECT_AFTER = 16 * 1024 * 1024 };
+
+static void *js_memory_malloc(void *opaque, size_t n) {
+    (void)opaque;
+    void *p = nursery_take(n);
+    return p ? p : malloc(n);
+}
+
+static void *js_memory_calloc(void *opaque, size_t count, size_t size) {
+    (void)opaque;
+    size_t n;
+    void *p = __builtin_mul_overflow(count, size, &n) ? NULL : nursery_take(n);
+    return p ? memset(p, 0, n) : calloc(count, size);
+}
+
+static void js_memory_free(void *opaque, void *p) {
+    (void)opaque;
+    if (p && nursery_owns(p))
+        nursery_give_back(p);
+    else
+        free(p);
+}
+
+static void *js_memory_realloc(void *opaque, void *p, size_t n) {
+    if (!p)
+        return js_memory_malloc(opaque, n);
+    if (!nursery_owns(p))
+        return realloc(p, n);
+    size_t room = nursery_room(p);
+    if (n <= room)
+        return p;
+    void *moved = js_memory_malloc(opaque, n);
+    if (!moved)
+        return NULL;
+    memcpy(moved, p, room);
+    nursery_give_back(p);
+    return moved;
+}
+
+static size_t usable_size(const void *p) {
+    return !p ? 0 : nursery_owns(p) ? nursery_room(p) : malloc_usable_size((void *)(uintptr_t)p);
+}
+
+JSRuntime *memory_new_runtime(void) {
+    static const JSMallocFunctions functions = {js_memory_calloc, js_memory_malloc, js_memory_free, js_memory_realloc,
+                                                usable_size};
+    return JS_NewRuntime2(&functions, NULL);
+}
+
+void memory_settle(JSRuntime *runtime) {
+    JS_RunGC(runtime);
+#ifdef CAPSULE_GC_STRESS
+    JS_SetGCThreshold(runtime, 0);
+#else
+    JSMemoryUsage usage;
+    JS_ComputeMemoryUsage(runtime, &usage);
+    JS_SetGCThreshold(runtime, (size_t)usage.malloc_size + COLLECT_AFTER);
+    nursery_open();
+#endif
+}

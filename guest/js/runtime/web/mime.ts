@@ -1,0 +1,68 @@
+/** Owns media types: the MIME Sniffing standard's parsing and serialising of them. */
+
+/** A media type. Names are in lower case. */
+export interface MediaType {
+  /** "text/html" */
+  readonly essence: string;
+  readonly parameters: Map<string, string>;
+}
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const QUOTABLE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+function trimmed(text: string): string {
+  return text.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
+}
+
+/** What's quoted from `at` on, which is a quote, without its escapes; and where it ends. */
+function unquoted(text: string, at: number): [value: string, end: number] {
+  let value = "";
+  for (at++; at < text.length && text[at] !== '"'; at++) {
+    if (text[at] === "\\" && at + 1 < text.length) at++;
+    value += text[at];
+  }
+  return [value, at + 1];
+}
+
+function readParameters(text: string): Map<string, string> {
+  const parameters = new Map<string, string>();
+  for (let at = 0; at < text.length; ) {
+    const name = /^[^;=]*/.exec(text.slice(at))![0];
+    at += name.length;
+    if (text[at] !== "=") {
+      at++; // a ";" or the end: a parameter without a value
+      continue;
+    }
+    at++;
+    const quoted = text[at] === '"';
+    let value: string;
+    if (quoted) [value, at] = unquoted(text, at);
+    else value = /^[^;]*/.exec(text.slice(at))![0].trimEnd();
+    const rest = text.indexOf(";", at);
+    at = rest < 0 ? text.length : rest + 1;
+    const key = name.trimStart().toLowerCase();
+    if (TOKEN.test(key) && QUOTABLE.test(value) && (quoted || value !== "") && !parameters.has(key))
+      parameters.set(key, value);
+  }
+  return parameters;
+}
+
+/** A media type, undefined for what isn't one. */
+export function parseMediaType(text: string): MediaType | undefined {
+  const semicolon = text.indexOf(";");
+  const essence = trimmed(semicolon < 0 ? text : text.slice(0, semicolon));
+  const [type, subtype, ...more] = essence.split("/");
+  if (more.length > 0 || !TOKEN.test(type ?? "") || !TOKEN.test(subtype ?? "")) return undefined;
+  return {
+    essence: essence.toLowerCase(),
+    parameters: semicolon < 0 ? new Map() : readParameters(text.slice(semicolon + 1)),
+  };
+}
+
+/** The opposite of {@link parseMediaType}. */
+export function mediaTypeText({ essence, parameters }: MediaType): string {
+  let text = essence;
+  for (const [name, value] of parameters)
+    text += `;${name}=${TOKEN.test(value) ? value : `"${value.replace(/["\\]/g, "\\$&")}"`}`;
+  return text;
+}

@@ -1,0 +1,103 @@
+/** Owns the errors that task code meets and throws. */
+
+/** What ended a task; docs/reference/errors.md describes each. */
+export type ErrorType =
+  | "task_error"
+  | "timeout"
+  | "out_of_fuel"
+  | "out_of_memory"
+  | "trap"
+  | "cancelled"
+  | "policy"
+  | "not_found"
+  | "bad_input"
+  | "bad_output"
+  | "host_error";
+
+/** Failures after which another attempt would end the same way. */
+const NEVER_RETRIED: ReadonlySet<string> = new Set([
+  "out_of_fuel",
+  "policy",
+  "not_found",
+  "bad_input",
+  "bad_output",
+  "cancelled",
+]);
+
+/** One HTTP request that a task made; the URL is without user name, password and the values of its query. */
+export interface HostRequest {
+  readonly method: string;
+  readonly url: string;
+  /** 0 if there was no response. */
+  readonly status: number;
+  readonly durationMs: number;
+  readonly bytes: number;
+}
+
+/** What a failed task cost. Empty if it never ran. */
+export interface Execution {
+  readonly runId?: string;
+  readonly taskName?: string;
+  readonly state?: "failed" | "timed_out" | "cancelled" | "interrupted" | "completed";
+  readonly durationMs?: number;
+  /** Attempts after the first. */
+  readonly retries?: number;
+  /** Fuel of all attempts. */
+  readonly fuelConsumed?: number;
+  /** The largest memory, in bytes. */
+  readonly ramUsed?: number;
+  readonly hostRequests?: readonly HostRequest[];
+}
+
+/** Throw it (or a subclass) in a task to fail at once: no further attempt is made, whatever `maxRetries` says. */
+export class NonRetryable extends Error {}
+Object.defineProperty(NonRetryable.prototype, "name", { value: "NonRetryable", writable: true, configurable: true });
+
+/** What a {@link TaskError} is made of. */
+export interface TaskErrorDetails {
+  type?: ErrorType;
+  className?: string | undefined;
+  traceback?: string | undefined;
+  execution?: Execution | undefined;
+  taskName?: string | undefined;
+  /** Whether a task that lets this error through may be tried again, as far as its type allows that. */
+  retry?: boolean | undefined;
+  cause?: unknown;
+}
+
+/** A task that was called from this one failed, after all its attempts. */
+export class TaskError extends Error {
+  /** What ended it: "task_error" (its code threw), "timeout", "out_of_memory", … */
+  readonly type: ErrorType;
+  /** Name of the error's class for "task_error"; undefined if what was thrown isn't an Error. */
+  readonly className: string | undefined;
+  /** The task's own traceback. */
+  readonly traceback: string | undefined;
+  /** Time, retries, fuel and memory of the failed task; empty if it never ran. */
+  readonly execution: Execution;
+  /** The task that failed. */
+  readonly taskName: string | undefined;
+  readonly #retry: boolean;
+
+  constructor(message: string, details: TaskErrorDetails = {}) {
+    super(message, "cause" in details ? { cause: details.cause } : undefined);
+    this.type = details.type ?? "task_error";
+    this.className = details.className;
+    this.traceback = details.traceback;
+    this.execution = details.execution ?? {};
+    this.taskName = details.taskName;
+    this.#retry = (details.retry ?? true) && !NEVER_RETRIED.has(this.type);
+  }
+
+  /** The failure in a line: `task 'price' failed: RangeError: no such item`. */
+  override toString(): string {
+    const where = this.taskName === undefined ? "" : `task '${this.taskName}' failed: `;
+    return `${where}${this.className ?? this.type}: ${this.message}`;
+  }
+
+  /** Whether a task that lets `error` through may be tried again. */
+  static retries(error: unknown): boolean {
+    return !(error instanceof NonRetryable) && !(error instanceof TaskError && !error.#retry);
+  }
+}
+Object.defineProperty(TaskError.prototype, "name", { value: "TaskError", writable: true, configurable: true });
