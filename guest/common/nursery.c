@@ -3,7 +3,7 @@
 #include "nursery.h"
 #include <stdint.h>
 
-enum { NURSERY_N = 1 << 20, UNIT = 8, HEADER_N = 4, LARGEST = 512 - HEADER_N, SIZES = 512 / UNIT + 1 };
+enum { UNIT = 8, HEADER_N = 4, LARGEST = 512 - HEADER_N, SIZES = 512 / UNIT + 1 };
 
 struct free_block {
     struct free_block *next;
@@ -14,17 +14,20 @@ static struct {
     struct free_block *free[SIZES];
 } nursery;
 
-_Alignas(4096) static uint8_t stretch[NURSERY_N];
+_Alignas(4096) static uint8_t stretch[NURSERY_MAX];
 
-void nursery_open(void) {
+bool nursery_is_open;
+
+void nursery_open(size_t n) {
     if (nursery.end)
         return;
+    nursery_is_open = true;
     nursery.next = stretch + HEADER_N; /* so that blocks are aligned to UNIT */
-    nursery.end = stretch + NURSERY_N;
+    nursery.end = stretch + n;
 }
 
 bool nursery_owns(const void *p) {
-    return (uintptr_t)p - (uintptr_t)stretch < NURSERY_N;
+    return (uintptr_t)p - (uintptr_t)stretch < NURSERY_MAX;
 }
 
 static uint32_t *header_of(const void *p) {
@@ -40,8 +43,10 @@ void *nursery_take(size_t n) {
         nursery.free[units] = block->next;
         return block;
     }
-    if ((size_t)(nursery.end - nursery.next) < units * UNIT)
+    if ((size_t)(nursery.end - nursery.next) < units * UNIT) {
+        nursery_is_open = false;
         return NULL;
+    }
     uint8_t *p = nursery.next + HEADER_N;
     nursery.next += units * UNIT;
     *header_of(p) = (uint32_t)units;

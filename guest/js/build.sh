@@ -13,6 +13,7 @@ root=$(cd "$here/../.." && pwd)
 . "$root/deps/wasi.sh"
 . "$root/deps/npm.sh"
 . "$root/guest/recipe.sh"
+. "$here/engine/adapt.sh"
 
 version=0.17.0
 python_version=3.13.5
@@ -30,14 +31,7 @@ build_engine() {
     mkdir quickjs hacl "$out/lib" "$out/include"
     tar -xf "$engine_tar" --strip-components=1 -C quickjs
     tar -xf "$python_tar" --strip-components=3 -C hacl --wildcards '*/Modules/_hacl/*'
-    # Keys of maps and sets are found by the low bits of a hash that has only zeros there for small integers and many pointers:
-    # 5,000 integers as keys made each look-up a hundred times slower. The high bits have what tells them apart.
-    step "spread the hash of map keys"
-    hint "map_hash_key in quickjs.c has changed; adapt this step"
-    local before='    return h ^ ctx->hash_seed ^ hash32(tag);' after='    h = hash32(h ^ ctx->hash_seed ^ hash32(tag));\n    return h ^ h >> 16;'
-    [ "$(grep -cFx "$before" quickjs/upstream-quickjs/quickjs.c)" = 1 ]
-    sed -i "s/^${before//^/\\^}\$/$after/" quickjs/upstream-quickjs/quickjs.c
-    grep -qx '    return h ^ h >> 16;' quickjs/upstream-quickjs/quickjs.c
+    (cd quickjs/upstream-quickjs && engine_adapt)
     step "compile QuickJS-ng"
     local name
     for name in quickjs dtoa libregexp libunicode; do
@@ -92,7 +86,7 @@ recipe_fetch quickjs_ng-0.17.0.2.tar.gz 43d2e48272208721a7aaea8e3f02d4b9318f12ef
 engine_tar=$result
 debian13_source python3.13 python3.13_$python_version.orig.tar.xz 93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640
 python_tar=$result
-recipe js-engine build_engine "text:$engine_tar" "text:$python_tar" "text:$wasi"
+recipe js-engine build_engine "text:$engine_tar" "text:$python_tar" "text:$wasi" "file:$here/engine/adapt.sh" "file:$here/engine/freeze.c"
 engine=$result
 
 npm_packages js-packages "$here/runtime"

@@ -55,7 +55,8 @@ void source_map_locate(struct source_position *positions, size_t n);
 /* --- memory.c --- */
 
 JSRuntime *memory_new_runtime(void);
-/* The image is complete: from now on small objects are made side by side, and collections wait until a task has made much of its own. */
+/* The image is complete: what's there is frozen (engine/freeze.c), new small objects are made side by side, and collections wait until a task has made much of
+ * its own. */
 void memory_settle(JSRuntime *runtime);
 
 #endif

@@ -6,8 +6,11 @@
 #include <string.h>
 
 /* What a task may make before the first collection of cycles. A collection writes to every object, also those of the image, so a short task
- * is better off without one. A build for tests collects all the time (CAPSULE_GC_STRESS). */
+ * is better off without one. */
 enum { COLLECT_AFTER = 16 * 1024 * 1024 };
+
+/* What a short task makes. Nothing of it is used again: a longer one is better off with the engine's own allocator, the sooner the better. */
+enum { NURSERY_N = 64 * 1024 };
 
 static void *js_memory_malloc(void *opaque, size_t n) {
     (void)opaque;
@@ -24,9 +27,7 @@ static void *js_memory_calloc(void *opaque, size_t count, size_t size) {
 
 static void js_memory_free(void *opaque, void *p) {
     (void)opaque;
-    if (p && nursery_owns(p))
-        nursery_give_back(p);
-    else
+    if (!nursery_owns(p))
         free(p);
 }
 
@@ -41,9 +42,7 @@ static void *js_memory_realloc(void *opaque, void *p, size_t n) {
     void *moved = js_memory_malloc(opaque, n);
     if (!moved)
         return NULL;
-    memcpy(moved, p, room);
-    nursery_give_back(p);
-    return moved;
+    return memcpy(moved, p, room);
 }
 
 static size_t usable_size(const void *p) {
@@ -56,14 +55,14 @@ JSRuntime *memory_new_runtime(void) {
     return JS_NewRuntime2(&functions, NULL);
 }
 
+/* In the engine: engine/freeze.c. */
+void JS_FreezeHeap(JSRuntime *runtime);
+
 void memory_settle(JSRuntime *runtime) {
-    JS_RunGC(runtime);
-#ifdef CAPSULE_GC_STRESS
-    JS_SetGCThreshold(runtime, 0);
-#else
     JSMemoryUsage usage;
+    JS_RunGC(runtime);
     JS_ComputeMemoryUsage(runtime, &usage);
     JS_SetGCThreshold(runtime, (size_t)usage.malloc_size + COLLECT_AFTER);
-    nursery_open();
-#endif
+    JS_FreezeHeap(runtime);
+    nursery_open(NURSERY_N);
 }

@@ -169,7 +169,7 @@ uint64_t guest_load(uint8_t *message, uint32_t n) {
         return last_resort();
     char *text;
     Py_ssize_t text_n;
-    nursery_open();
+    nursery_open(NURSERY_MAX);
     uint64_t packed =
         PyBytes_AsStringAndSize(reply, &text, &text_n) ? 0 : message_pack(text, (size_t)text_n, NULL, 0);
     Py_DECREF(reply);

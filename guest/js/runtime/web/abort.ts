@@ -78,7 +78,7 @@ export class AbortSignal extends EventTarget {
     return this.#aborted;
   }
   /** Why it was aborted; undefined if it wasn't. */
-  get reason(): unknown {
+  get reason(): any {
     return this.#reason;
   }
   declare onabort: ((this: AbortSignal, event: Event) => unknown) | null;

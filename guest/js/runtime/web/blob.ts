@@ -28,7 +28,8 @@ const inside = Symbol("parts of a blob");
 
 function checkedBag(bag: unknown): BlobPropertyBag {
   if (bag === null || bag === undefined) return {};
-  if (typeof bag !== "object" && typeof bag !== "function") throw new TypeError("Blob: the options have to be an object");
+  if (typeof bag !== "object" && typeof bag !== "function")
+    throw new TypeError("Blob: the options have to be an object");
   return bag;
 }
 

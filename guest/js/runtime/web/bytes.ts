@@ -13,7 +13,9 @@ export function isBufferSource(value: unknown): value is BufferSource {
 
 /** Whether a value is an ArrayBuffer or a SharedArrayBuffer. */
 export function isAnyBuffer(value: unknown): value is ArrayBufferLike {
-  return value instanceof ArrayBuffer || (typeof SharedArrayBuffer !== "undefined" && value instanceof SharedArrayBuffer);
+  return (
+    value instanceof ArrayBuffer || (typeof SharedArrayBuffer !== "undefined" && value instanceof SharedArrayBuffer)
+  );
 }
 
 /** The same memory as bytes: a detached buffer is empty. */

@@ -81,7 +81,8 @@ function clone(value: unknown, memory: Memory): unknown {
   if (before !== undefined) return before;
   const prototype: unknown = Object.getPrototypeOf(value);
   if (native.proxyDetails(value) !== undefined) throw uncloneable(value);
-  if (prototype === Object.prototype || prototype === null) return copyProperties(value, remember(value, {}, memory), memory);
+  if (prototype === Object.prototype || prototype === null)
+    return copyProperties(value, remember(value, {}, memory), memory);
   if (Array.isArray(value)) return copyProperties(value, remember(value, new Array(value.length), memory), memory);
   return cloneSpecial(value, memory);
 }
@@ -125,7 +126,8 @@ function copyProperties(value: object, copy: object, memory: Memory): object {
   for (const name of Object.keys(value)) {
     if (!Object.hasOwn(value, name)) continue; // a getter has deleted it
     const part = clone((value as Record<string, unknown>)[name], memory);
-    if (name in copy) Object.defineProperty(copy, name, { value: part, writable: true, enumerable: true, configurable: true });
+    if (name in copy)
+      Object.defineProperty(copy, name, { value: part, writable: true, enumerable: true, configurable: true });
     else (copy as Record<string, unknown>)[name] = part;
   }
   return copy;
@@ -175,8 +177,11 @@ function copyBuffer(value: ArrayBufferLike): ArrayBuffer {
 function copyView(value: ArrayBufferView, memory: Memory): object {
   const buffer = clone(value.buffer, memory) as ArrayBuffer;
   const tag = (value as unknown as { [Symbol.toStringTag]: string })[Symbol.toStringTag];
-  const make = (globalThis as never as Record<string, new (buffer: ArrayBuffer, at: number, n?: number) => object>)[tag]!;
-  const isOut = !(value instanceof DataView) && value.byteOffset === 0 && value.byteLength === 0 && isOutOfBounds(value);
+  const make = (globalThis as never as Record<string, new (buffer: ArrayBuffer, at: number, n?: number) => object>)[
+    tag
+  ]!;
+  const isOut =
+    !(value instanceof DataView) && value.byteOffset === 0 && value.byteLength === 0 && isOutOfBounds(value);
   if (isOut) throw uncloneable(value);
   const length = value instanceof DataView ? value.byteLength : (value as Uint8Array).length;
   return tracksLength(value) ? new make(buffer, value.byteOffset) : new make(buffer, value.byteOffset, length);

@@ -28,10 +28,12 @@ native.onDone((op) => {
  * @param header an object, or the JSON of one
  * @param body raw bytes, or text that is sent as UTF-8
  * @returns its number; somebody has to take the reply
- * @throws Error if the host refuses the message itself
+ * @throws Error if the host refuses the message itself, or too many operations are open
  */
 export function submit(header: object | string, body?: Uint8Array | string): number {
-  return native.submit(typeof header === "string" ? header : JSON.stringify(header), body);
+  const op = native.submit(typeof header === "string" ? header : JSON.stringify(header), body);
+  if (op === 0) throw new Error("too many operations are open at once; wait for some of them");
+  return op;
 }
 
 /** Calls `wake` once when an operation is done; `wake` takes its reply. The event loop goes on until then. */
@@ -80,6 +82,12 @@ export function operationNow(header: object | string, body?: Uint8Array | string
 
 /** Asks the host to end an operation soon. Whoever waits gets its reply all the same: an error of type "cancelled" as a rule. */
 export const cancel: (op: number) => void = native.cancel;
+
+/** Starts an operation whose reply nobody wants; while too many are open it isn't started. */
+export function tell(header: string): void {
+  const op = native.submit(header);
+  if (op !== 0) discard(op);
+}
 
 /** Lets an operation go on, but nobody wants its reply: it's thrown away when it comes. Nor does the event loop wait for it. */
 export function discard(op: number): void {

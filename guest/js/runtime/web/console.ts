@@ -44,7 +44,8 @@ function spanOf(ms: number): string {
 function logSpan(method: string, label: string, values: unknown[]): void {
   const start = started.get(label);
   if (start === undefined) warnOfUse(`No such label '${label}' for console.${method}()`);
-  else print(OUT, [`${label}: ${spanOf(native.monotonicMs() - start)}`.replaceAll("%", "%%"), ...values].map(plainFirst));
+  else
+    print(OUT, [`${label}: ${spanOf(native.monotonicMs() - start)}`.replaceAll("%", "%%"), ...values].map(plainFirst));
 }
 
 /** The first of several values is a format; alone it's printed as it is. */

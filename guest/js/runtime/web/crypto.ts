@@ -65,7 +65,10 @@ for (const name of MISSING) {
 }
 
 function isIntegerView(view: unknown): view is ArrayBufferView {
-  return ArrayBuffer.isView(view) && /^(Uint8|Uint8Clamped|Int8|Uint16|Int16|Uint32|Int32|BigInt64|BigUint64)Array$/.test(kindOf(view));
+  return (
+    ArrayBuffer.isView(view) &&
+    /^(Uint8|Uint8Clamped|Int8|Uint16|Int16|Uint32|Int32|BigInt64|BigUint64)Array$/.test(kindOf(view))
+  );
 }
 
 function kindOf(view: ArrayBufferView): string {

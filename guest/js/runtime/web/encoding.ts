@@ -162,6 +162,8 @@ export class TextDecoder {
   #withoutBom(text: string): string {
     if (this.#started || text === "") return text;
     this.#started = true;
-    return !this.#ignoreBOM && this.#encoding !== "windows-1252" && text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+    return !this.#ignoreBOM && this.#encoding !== "windows-1252" && text.charCodeAt(0) === 0xfeff
+      ? text.slice(1)
+      : text;
   }
 }

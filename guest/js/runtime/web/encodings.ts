@@ -37,7 +37,7 @@ export function decodeUtf16(bytes: Uint8Array, littleEndian: boolean): string {
   const units = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const part = new Uint16Array(Math.min(4096, bytes.length / 2));
   let text = "";
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     let n = 0;
     for (; n < part.length && at < bytes.length; at += 2) part[n++] = units.getUint16(at, littleEndian);
     text += String.fromCharCode.apply(null, part.subarray(0, n) as unknown as number[]);

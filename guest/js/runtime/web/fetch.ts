@@ -52,18 +52,26 @@ class Exchange {
   start(): Promise<Response> {
     return new Promise((resolve, reject) => {
       this.#reject = reject;
-      const body = requestBody(this.#request);
-      const bytes = body?.bytes;
-      const whole = body === null || (bytes !== undefined && bytes.length <= WHOLE_MAX);
-      if (whole) {
-        this.#op = submit(this.#head(undefined), body?.send());
-      } else {
-        this.#op = submit(this.#head(body));
-        this.#upload(body.stream().getReader()).catch((error: unknown) => this.#fail(blame(this.#error, error)));
+      try {
+        this.#send();
+      } catch (error) {
+        reject(blame(this.#error, error));
+        return;
       }
       whenDone(this.#op, (op) => this.#answer(op, resolve));
       if (this.#signal !== undefined) this.#takeBack = onAbort(this.#signal, () => this.#abort());
     });
+  }
+
+  #send(): void {
+    const body = requestBody(this.#request);
+    const bytes = body?.bytes;
+    if (body === null || (bytes !== undefined && bytes.length <= WHOLE_MAX)) {
+      this.#op = submit(this.#head(undefined), body?.send());
+      return;
+    }
+    this.#op = submit(this.#head(body));
+    this.#upload(body.stream().getReader()).catch((error: unknown) => this.#fail(blame(this.#error, error)));
   }
 
   #head(upload: BodyState | undefined): object {
@@ -167,7 +175,10 @@ function fromDataUrl(request: Request, error: TypeError): Response {
   const found = readDataUrl(request.url.replace(/#.*$/s, ""));
   if (found === undefined) throw blame(error, new TypeError("the data: URL is malformed"));
   const body = request.method === "HEAD" ? null : ofBytes(found.bytes, found.type);
-  return responseOf({ status: 200, url: request.url, redirected: false, headers: [["content-type", found.type]] }, body);
+  return responseOf(
+    { status: 200, url: request.url, redirected: false, headers: [["content-type", found.type]] },
+    body,
+  );
 }
 
 /**
@@ -191,6 +202,7 @@ export async function fetch(input: RequestInfo, init?: RequestInit): Promise<Res
   const scheme = request.url.slice(0, request.url.indexOf(":"));
   const error = possibleFailure();
   if (scheme === "data") return fromDataUrl(request, error);
-  if (scheme !== "http" && scheme !== "https") throw blame(error, new TypeError(`the scheme "${scheme}" is not supported`));
+  if (scheme !== "http" && scheme !== "https")
+    throw blame(error, new TypeError(`the scheme "${scheme}" is not supported`));
   return new Exchange(request, error).start();
 }

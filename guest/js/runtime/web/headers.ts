@@ -123,7 +123,8 @@ function sortedFields(fields: Map<string, Field>): [string, string][] {
 /** Adds what a constructor was given. */
 export function fill(headers: Headers, init: unknown): void {
   if (init instanceof Headers && init[Symbol.iterator] === Headers.prototype[Symbol.iterator]) {
-    for (const { written, values } of fieldsOf(init).values()) for (const value of values) headers.append(written, value);
+    for (const { written, values } of fieldsOf(init).values())
+      for (const value of values) headers.append(written, value);
     return;
   }
   if (init === null || (typeof init !== "object" && typeof init !== "function"))
@@ -155,7 +156,8 @@ function fillRecord(headers: Headers, init: Record<string, unknown>): void {
 /** Headers as the host takes them: pairs in the order in which they came, names as written. */
 export function wirePairs(headers: Headers): [string, string][] {
   const pairs: [string, string][] = [];
-  for (const { written, values } of fieldsOf(headers).values()) for (const value of values) pairs.push([written, value]);
+  for (const { written, values } of fieldsOf(headers).values())
+    for (const value of values) pairs.push([written, value]);
   return pairs;
 }
 

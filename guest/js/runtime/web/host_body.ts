@@ -5,7 +5,7 @@
  * neither, so the garbage collector does it.
  */
 import type { Remote } from "./body.js";
-import { discard, submit, take, whenDone } from "./completion.js";
+import { submit, take, tell, whenDone } from "./completion.js";
 import { blameHost } from "./http_error.js";
 
 /** Bytes that are asked for at once. The host reads ahead by less, so nothing waits for more. */
@@ -15,7 +15,7 @@ const dropped = new FinalizationRegistry<number>((request) => closeRequest(reque
 
 /** Ends a request whatever its state. The reply is of no interest. */
 export function closeRequest(request: number): void {
-  discard(submit(`{"op":"http.close","request":${request}}`));
+  tell(`{"op":"http.close","request":${request}}`);
 }
 
 /** The unread rest of a response. */
@@ -51,12 +51,12 @@ export class HostBody implements Remote {
     if (!this.#open) return Promise.resolve(undefined);
     return new Promise((resolve, reject) => {
       this.#reject = reject;
-      whenDone(this.#ask(), (op) => this.#receive(op, resolve));
+      whenDone(submit(this.#question()), (op) => this.#receive(op, resolve));
     });
   }
 
-  #ask(): number {
-    return submit(`{"op":"http.read","request":${this.#request},"max":${READ_MAX}}`);
+  #question(): string {
+    return `{"op":"http.read","request":${this.#request},"max":${READ_MAX}}`;
   }
 
   #receive(op: number, resolve: (chunk: Uint8Array | undefined) => void): void {
@@ -76,7 +76,7 @@ export class HostBody implements Remote {
 
   /** All has come: nobody needs to wait for the reply that says so, but the host ends the request by giving it. */
   #finish(): void {
-    discard(this.#ask());
+    tell(this.#question());
     this.#end();
   }
 

@@ -26,7 +26,7 @@ function unquoted(text: string, at: number): [value: string, end: number] {
 
 function readParameters(text: string): Map<string, string> {
   const parameters = new Map<string, string>();
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     const name = /^[^;=]*/.exec(text.slice(at))![0];
     at += name.length;
     if (text[at] !== "=") {

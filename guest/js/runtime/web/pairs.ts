@@ -42,7 +42,11 @@ function iteratorOf(name: string) {
  * @param name of the interface
  * @param pairsOf the pairs at this moment; throws a TypeError for what isn't an instance
  */
-export function makeIterable<T extends object, V>(prototype: T, name: string, pairsOf: (self: T) => readonly Pair<V>[]) {
+export function makeIterable<T extends object, V>(
+  prototype: T,
+  name: string,
+  pairsOf: (self: T) => readonly Pair<V>[],
+) {
   const PairIterator = iteratorOf(name);
   const walk = (self: T, pick: (pair: Pair<V>) => unknown) => {
     pairsOf(self);

@@ -23,7 +23,14 @@ export class PerformanceEntry {
   readonly #duration: number;
   readonly #detail: unknown;
 
-  constructor(key: unknown, name?: string, type?: "mark" | "measure", start?: number, duration?: number, detail?: unknown) {
+  constructor(
+    key: unknown,
+    name?: string,
+    type?: "mark" | "measure",
+    start?: number,
+    duration?: number,
+    detail?: unknown,
+  ) {
     if (key !== ours) throw new TypeError("Illegal constructor");
     this.#name = name!;
     this.#type = type!;
@@ -93,15 +100,19 @@ function timeOf(moment: string | number): number {
     return moment;
   }
   const mark = timeline.findLast((entry) => entry.entryType === "mark" && entry.name === String(moment));
-  if (mark === undefined)
-    throw new DOMException(`The "${moment}" performance mark has not been set`, "SyntaxError");
+  if (mark === undefined) throw new DOMException(`The "${moment}" performance mark has not been set`, "SyntaxError");
   return mark.startTime;
 }
 
 function spanOf({ start, end, duration }: PerformanceMeasureOptions): [start: number, end: number] {
   if (start !== undefined && end !== undefined && duration !== undefined)
     throw new TypeError("Performance.measure: start, end and duration can't all be given");
-  const to = end !== undefined ? timeOf(end) : start !== undefined && duration !== undefined ? timeOf(start) + duration : native.monotonicMs();
+  const to =
+    end !== undefined
+      ? timeOf(end)
+      : start !== undefined && duration !== undefined
+        ? timeOf(start) + duration
+        : native.monotonicMs();
   const from = start !== undefined ? timeOf(start) : duration !== undefined ? to - duration : 0;
   return [from, to];
 }
@@ -112,7 +123,9 @@ function add(entry: PerformanceEntry): void {
 }
 
 function forget(type: string, name: string | undefined): void {
-  timeline = timeline.filter((entry) => entry.entryType !== type || (name !== undefined && entry.name !== String(name)));
+  timeline = timeline.filter(
+    (entry) => entry.entryType !== type || (name !== undefined && entry.name !== String(name)),
+  );
 }
 
 /** The clock of the sandbox. */

@@ -110,7 +110,8 @@ function bodyFor(method: string, headers: Headers, init: RequestInit, from: Body
   if ((given ?? from) !== null && (method === "GET" || method === "HEAD"))
     throw new TypeError("Request with GET/HEAD method cannot have body.");
   if (given === null) {
-    if (from?.unusable) throw new TypeError("Cannot construct a Request with a Request object that has already been used.");
+    if (from?.unusable)
+      throw new TypeError("Cannot construct a Request with a Request object that has already been used.");
     return from?.move() ?? null;
   }
   const body = bodyOf(given);
@@ -135,9 +136,11 @@ function stateFor(input: unknown, init: RequestInit, from: State | undefined): S
 
 function checkedInit(init: unknown): RequestInit {
   if (init === null || init === undefined) return {};
-  if (typeof init !== "object" && typeof init !== "function") throw new TypeError("Request: the options have to be an object");
+  if (typeof init !== "object" && typeof init !== "function")
+    throw new TypeError("Request: the options have to be an object");
   const options = init as RequestInit;
-  if (options.window !== undefined && options.window !== null) throw new TypeError("Request: 'window' option must be null");
+  if (options.window !== undefined && options.window !== null)
+    throw new TypeError("Request: 'window' option must be null");
   if (options.duplex !== undefined && options.duplex !== "half")
     throw new TypeError(`Request: "${options.duplex}" is not a valid value for duplex`);
   return options;

@@ -32,7 +32,8 @@ let made: (head: Head, headers: Headers, body: BodyState | null) => Response;
 
 function headOf(init: ResponseInit): Head {
   const status = init.status === undefined ? 200 : Number(init.status) & 0xffff;
-  if (status < 200 || status > 599) throw new RangeError('init["status"] must be in the range of 200 to 599, inclusive.');
+  if (status < 200 || status > 599)
+    throw new RangeError('init["status"] must be in the range of 200 to 599, inclusive.');
   const statusText = init.statusText === undefined ? "" : String(init.statusText);
   if (!REASON.test(statusText)) throw new TypeError("Invalid statusText");
   return { type: "default", url: "", redirected: false, status, statusText };

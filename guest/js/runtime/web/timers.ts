@@ -119,7 +119,9 @@ native.onTimers(() => {
 
 function set(what: string, callback: unknown, delay: unknown, args: unknown[], repeats: boolean): number {
   if (typeof callback !== "function")
-    throw new TypeError(`${what}: the first argument has to be a function, not ${callback === null ? "null" : typeof callback}`);
+    throw new TypeError(
+      `${what}: the first argument has to be a function, not ${callback === null ? "null" : typeof callback}`,
+    );
   const ms = Math.max(0, Number(delay) | 0); // as an IDL long: NaN and Infinity are 0
   const timer: Timer = {
     id: ++lastId,
@@ -146,20 +148,12 @@ function set(what: string, callback: unknown, delay: unknown, args: unknown[], r
  * @returns a number for {@link clearTimeout}
  * @throws TypeError if `callback` isn't a function
  */
-export function setTimeout<Args extends unknown[]>(
-  callback: (...args: Args) => unknown,
-  delay?: number,
-  ...args: Args
-): number {
+export function setTimeout(callback: (...args: any[]) => unknown, delay?: number, ...args: unknown[]): number {
   return set("setTimeout", callback, delay, args, false);
 }
 
 /** Runs a function again and again with `delay` milliseconds between. Parameters and errors: {@link setTimeout}. */
-export function setInterval<Args extends unknown[]>(
-  callback: (...args: Args) => unknown,
-  delay?: number,
-  ...args: Args
-): number {
+export function setInterval(callback: (...args: any[]) => unknown, delay?: number, ...args: unknown[]): number {
   return set("setInterval", callback, delay, args, true);
 }
 

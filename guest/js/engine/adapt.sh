@@ -1,0 +1,54 @@
+# Changes to QuickJS-ng's source (bash; sourced by guest/js/build.sh). Each looks for exactly what it replaces, and fails the build where the engine
+# has changed.
+
+# engine_replace FILE BEFORE AFTER: replaces the only line BEFORE.
+engine_replace() {
+    hint "$1 of QuickJS-ng isn't as guest/js/engine/adapt.sh expects it; adapt the step"
+    [ "$(grep -cFx -- "$2" "$1")" = 1 ]
+    BEFORE=$2 AFTER=$3 perl -i -pe 's/^\Q$ENV{BEFORE}\E$/$ENV{AFTER}/' "$1"
+}
+
+# Keys of maps and sets are found by the low bits of a hash that has only zeros there for small integers and for many pointers: 5,000 integers as keys made each
+# look-up a hundred times slower. The high bits have what tells them apart.
+engine_spread_hashes() {
+    step "spread the hashes of map keys"
+    engine_replace quickjs.c '    return h ^ ctx->hash_seed ^ hash32(tag);' '    h = hash32(h ^ ctx->hash_seed ^ hash32(tag));
+    return h ^ h >> 16;'
+}
+
+# An arena was given back as soon as it was empty, and made anew for the next object: a loop that makes one object and drops it set up 4 KiB each time round. The only
+# one of its size stays now.
+engine_keep_last_arena() {
+    step "keep the last arena of each size"
+    engine_replace quickjs.c '        if (unlikely(ar->n_used_blocks == 0)) {' '        if (unlikely(ar->n_used_blocks == 0 && ar->free_link.next != ar->free_link.prev)) {'
+}
+
+# See freeze.c. The small-block allocator asks first whether the shim's own (common/nursery.h) has room.
+engine_freeze_heap() {
+    step "make frozen objects immortal"
+    engine_replace quickjs.c '#define JS_GC_MARK(p)   (js_rc(p)->mark)' '#define JS_GC_MARK(p)   (js_rc(p)->mark)
+enum { JS_IMMORTAL = 1 << 30 };
+static inline void js_rc_inc(const void *p)
+{
+    int *count = &js_rc(p)->ref_count;
+    if (*count < JS_IMMORTAL)
+        ++*count;
+}
+static inline int js_rc_dec(const void *p)
+{
+    int *count = &js_rc(p)->ref_count;
+    return *count < JS_IMMORTAL ? --*count : *count;
+}'
+    perl -i -pe 's/--JS_REF_COUNT\(([\w>.-]+)\)/js_rc_dec($1)/g; s/JS_REF_COUNT\(([\w>.-]+)\)\+\+/js_rc_inc($1)/g; s/JS_REF_COUNT\(([\w>.-]+)\)--/js_rc_dec($1)/g' quickjs.c
+    [ "$(grep -c 'js_rc_inc(' quickjs.c)" -ge 25 ] && [ "$(grep -c 'js_rc_dec(' quickjs.c)" -ge 10 ]
+    ! grep -qE 'JS_REF_COUNT\([^)]*\)(\+\+|--)|(\+\+|--)JS_REF_COUNT' quickjs.c
+    engine_replace quickjs.c '#define JS_ARENA_LARGE_BLOCKS_ONLY 0' 'extern bool nursery_is_open;
+#define JS_ARENA_LARGE_BLOCKS_ONLY nursery_is_open'
+    cat "$here/engine/freeze.c" >>quickjs.c
+}
+
+engine_adapt() {
+    engine_spread_hashes
+    engine_keep_last_arena
+    engine_freeze_heap
+}
