@@ -21,13 +21,15 @@
  *
  * A message is a u32 (little-endian) header length, a JSON object of that length, and a raw body up to its end.
  *
- * load   header {"entry": "/project/main.py", "module": "main", "path": ["/project", …]}
+ * load   Python: header {"entry": "/project/main.py", "module": "main", "path": ["/project", …]}
+ *        JavaScript: header {"entry": "/project/main.ts", "code": bytes}, body: a bundle of that size, an ES module; behind it its source map
  *        reply  {"ok": true, "tasks": [{"name","qualname","file","line","async","options":{…}}]} or an error
  * call   header {"task", "run_id", "task_id", "attempt" (from 1), "key", "deadline_ns"? (wall clock), "env"? {…}, "outer": bool,
  *                "tagged": bool}, body [args array, kwargs object]. outer: the caller is outside: plain JSON mapping of values;
  *                tagged: the body uses the "$…" forms of docs/reference/values.md.
- *        reply  {"ok": true, "tagged": bool}, body: the result as JSON; or an error
- * error  {"ok": false, "error": {"type", "class"?, "message", "traceback"?, "retry": bool}}
+ *        reply  {"ok": true, "tagged": bool, "async"?: true}, body: the result as JSON; or an error. async: it came by a promise, although the task's
+ *        function doesn't say so; passed on to the caller.
+ * error  {"ok": false, "async"?: true, "error": {"type", "class"?, "message", "traceback"?, "retry": bool}}
  *
  * Operations (hostcalls.def): a message's header names the kind in "op". All may end in an error as above, without "retry" and
  * "traceback".

@@ -1,9 +1,10 @@
 #!/bin/bash
 # Builds the JavaScript guest: QuickJS-ng for wasm32-wasip1 with our shim and runtime, and its memory.
-# usage: guest/js/build.sh FOLDER      puts the result into FOLDER/js/ (quick when nothing changed):
+# usage: guest/js/build.sh FOLDER [stress]     puts the result into FOLDER/js/ (quick when nothing changed):
 #   core.wasm memory.bin                   the engine's code; its linear memory as linked, the runtime's text in it
 #   guest.json                             name, version and digest of all this
 # and FOLDER/esbuild, which the host bundles TypeScript and JavaScript programs with.
+# stress: a guest for tests, whose collector runs before every allocation of a task's.
 #
 # Stages, each cached by its inputs:  engine, packages → runtime → link → result
 here=$(cd "$(dirname "$0")" && pwd)
@@ -36,7 +37,7 @@ build_engine() {
     local name
     for name in quickjs dtoa libregexp libunicode; do
         "$wasi/bin/wasi-cc" -std=gnu17 -O3 -g0 -DNDEBUG -D_GNU_SOURCE -D_WASI_EMULATED_SIGNAL -D_WASI_EMULATED_PROCESS_CLOCKS \
-            -c "quickjs/upstream-quickjs/$name.c" -o "$name.o"
+            "${variant_flags[@]}" -c "quickjs/upstream-quickjs/$name.c" -o "$name.o"
     done
     step "compile HACL*"
     for name in Hacl_Hash_SHA1 Hacl_Hash_SHA2; do
@@ -65,7 +66,7 @@ build_js_link() {
     for file in "${shim[@]}"; do
         "$wasi/bin/wasi-cc" -std=gnu17 -O3 -g0 -Wall -Wextra -Wno-unused-parameter -Wno-c23-extensions --embed-dir="$runtime" \
             -isystem "$engine/include" -isystem "$engine/include/hacl" -isystem "$engine/include/hacl/include" -I"$here" \
-            -I"$root/guest/common" -I"$root/guest" "${shim_flags[@]}" -c "$file" -o "$(basename "$file" .c).o"
+            -I"$root/guest/common" -I"$root/guest" "${variant_flags[@]}" -c "$file" -o "$(basename "$file" .c).o"
         objects+=("$(basename "$file" .c).o")
     done
     step "link"
@@ -73,6 +74,13 @@ build_js_link() {
         -lwasi-emulated-process-clocks -o linked.wasm
     optimise_and_split linked.wasm
 }
+
+suffix=${2:+-$2} variant_flags=()
+case ${2:-} in
+"") ;;
+stress) variant_flags=(-DCAPSULE_GC_STRESS) ;;
+*) recipe_die "guest/js/build.sh: no such variant: $2" ;;
+esac
 
 recipe_open_cache
 debian_install
@@ -86,7 +94,7 @@ recipe_fetch quickjs_ng-0.17.0.2.tar.gz 43d2e48272208721a7aaea8e3f02d4b9318f12ef
 engine_tar=$result
 debian13_source python3.13 python3.13_$python_version.orig.tar.xz 93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640
 python_tar=$result
-recipe js-engine build_engine "text:$engine_tar" "text:$python_tar" "text:$wasi" "file:$here/engine/adapt.sh" "file:$here/engine/freeze.c"
+recipe "js-engine$suffix" build_engine "text:${variant_flags[*]}" "text:$engine_tar" "text:$python_tar" "text:$wasi" "file:$here/engine/adapt.sh" "file:$here/engine/freeze.c"
 engine=$result
 
 npm_packages js-packages "$here/runtime"
@@ -98,8 +106,7 @@ done < <(find "$here/runtime" "$root/sdk/js/src" -name node_modules -prune -o -t
 recipe js-runtime build_runtime "text:$packages" "${sources[@]}"
 runtime=$result
 
-shim_flags=()
-recipe js-link build_js_link "text:$engine" "text:$runtime" "${split_inputs[@]}" "${shim[@]/#/file:}" "${headers[@]/#/file:}"
+recipe "js-link$suffix" build_js_link "text:$engine" "text:$runtime" "${split_inputs[@]}" "${shim[@]/#/file:}" "${headers[@]/#/file:}"
 link=$result
 
 guest_install "$1" js "$version" "$link/core.wasm" "$link/memory.bin"

@@ -55,6 +55,10 @@ JSRuntime *memory_new_runtime(void) {
     return JS_NewRuntime2(&functions, NULL);
 }
 
+#ifdef CAPSULE_GC_STRESS
+bool memory_stress; /* asked by the engine: engine/adapt.sh */
+#endif
+
 /* In the engine: engine/freeze.c. */
 void JS_FreezeHeap(JSRuntime *runtime);
 
@@ -64,5 +68,9 @@ void memory_settle(JSRuntime *runtime) {
     JS_ComputeMemoryUsage(runtime, &usage);
     JS_SetGCThreshold(runtime, (size_t)usage.malloc_size + COLLECT_AFTER);
     JS_FreezeHeap(runtime);
+#ifdef CAPSULE_GC_STRESS
+    memory_stress = true;
+#else
     nursery_open(NURSERY_N);
+#endif
 }

@@ -56,9 +56,16 @@ static int take(const char *path, char **ret, struct error *err) {
     return 0;
 }
 
+/* name below folder, from the working directory. esbuild will run in another one. */
+static bool find_in(const char *folder, const char *name, char ret[PATH_LENGTH_MAX]) {
+    char here[PATH_LENGTH_MAX], path[PATH_LENGTH_MAX];
+    return getcwd(here, sizeof here) && path_normalize(here, folder, path, sizeof path) > 0 &&
+           path_normalize(path, name, ret, PATH_LENGTH_MAX) > 0 && is_program(ret);
+}
+
 static int take_named(const char *name, char **ret, struct error *err) {
-    char folder[PATH_LENGTH_MAX], path[PATH_LENGTH_MAX];
-    if (getcwd(folder, sizeof folder) && path_normalize(folder, name, path, sizeof path) > 0 && is_program(path))
+    char path[PATH_LENGTH_MAX];
+    if (find_in(".", name, path))
         return take(path, ret, err);
     error_set(err, ERROR_UNSUPPORTED, "CAPSULE_ESBUILD is %s, which isn't a program", show(name).text);
     error_hint(err, "set it to the path of esbuild's program, or unset it");
@@ -70,8 +77,7 @@ int bundle_find(const char *lib_folder, char **ret_path, struct error *err) {
     const char *named = getenv("CAPSULE_ESBUILD");
     if (named && named[0])
         return take_named(named, ret_path, err);
-    if (lib_folder && lib_folder[0] == '/' && path_normalize(lib_folder, "esbuild", path, sizeof path) > 0 &&
-        is_program(path))
+    if (lib_folder && lib_folder[0] && find_in(lib_folder, "esbuild", path))
         return take(path, ret_path, err);
     if (search_path(path))
         return take(path, ret_path, err);

@@ -167,8 +167,10 @@ static void refuse(struct refusals *r, const json_value *inputs, const char *key
     }
     name_import(inputs, key, &r->text);
     (void)buffer_printf(&r->text, ": %s", REFUSALS[refusal].message);
-    if (refusal == OUTSIDE)
-        (void)buffer_printf(&r->text, ", to %s", real);
+    if (refusal == OUTSIDE) {
+        (void)buffer_puts(&r->text, ", to ");
+        bundle_put_clean(&r->text, real, strlen(real));
+    }
 }
 
 /* What stays an import of the bundle is the SDK, or what's asked for in vain when the program runs (an optional package). */
@@ -183,13 +185,15 @@ static void check_external(struct refusals *r, const json_value *inputs, const j
 }
 
 static int refused(const struct refusals *r, struct error *err) {
+    CLEANUP(buffer_done) struct buffer folder = BUFFER_INIT(PATH_LENGTH_MAX);
     if (r->n > BUNDLE_ERRORS_SHOWN)
         error_set(err, ERROR_IMPORT, "%s\nand %zu more", buffer_text(&r->text), r->n - BUNDLE_ERRORS_SHOWN);
     else
         error_set(err, ERROR_IMPORT, "%s", buffer_text(&r->text));
+    bundle_put_clean(&folder, r->folder, strlen(r->folder));
     if (r->first == OUTSIDE)
         error_hint(err, "if imports may come from there, say so in capsule.toml: [js] paths = [\"%s\"]",
-                   r->folder);
+                   buffer_text(&folder));
     else
         error_hint(err, "%s", REFUSALS[r->first].hint);
     return ERROR_IMPORT;

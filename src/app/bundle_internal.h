@@ -30,6 +30,9 @@ bool bundle_path_entry_good(const char *folder, size_t n);
 /* Sets err from esbuild's messages. Returns ERROR_IMPORT. */
 int bundle_explain(const struct project *p, const char *text, size_t n, struct error *err);
 
+/* Appends text without the control characters that a program may have put into names and source. What doesn't fit is left out. */
+void bundle_put_clean(struct buffer *to, const char *text, size_t n);
+
 /* ---- bundle_builtins.c: Node's built-in modules ---- */
 
 /* What to use instead of a built-in module, or NULL if `name` (with or without "node:") isn't one. */

@@ -146,16 +146,19 @@ static size_t next_mark(struct span s) {
 
 /* ---- telling ---- */
 
-/* Without control characters. What doesn't fit any more is left out. */
-static void put(struct explanation *e, const char *text, size_t n) {
+void bundle_put_clean(struct buffer *to, const char *text, size_t n) {
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)text[i];
         bool c1 = c == 0xC2 && i + 1 < n && (unsigned char)text[i + 1] < 0xA0;
         if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7F || c1)
             c = '?';
         i += c1;
-        (void)buffer_putc(&e->text, (char)c);
+        (void)buffer_putc(to, (char)c);
     }
+}
+
+static void put(struct explanation *e, const char *text, size_t n) {
+    bundle_put_clean(&e->text, text, n);
 }
 
 static void put_text(struct explanation *e, const char *text) {
@@ -302,17 +305,22 @@ static void tell_unresolved(struct explanation *e, const struct message *m) {
         put(e, m->head.text, m->head.n);
         hint_unresolved(e, m, in_package, importer);
     } else {
-        (void)buffer_printf(&e->text, "\"%s\" is a built-in module of Node, which a sandbox doesn't have",
-                            m->name);
+        put_text(e, "\"");
+        put_text(e, m->name);
+        put_text(e, "\" is a built-in module of Node, which a sandbox doesn't have");
         if (in_package)
             hint(e, "the package \"%s\" is made for Node: look for one that runs in browsers", importer);
         else
             hint(e, "%s", instead);
     }
-    if (in_package)
-        (void)buffer_printf(&e->text, " (imported by the package \"%s\")", importer);
-    else if (instead)
-        (void)buffer_printf(&e->text, ": %s", instead);
+    if (in_package) {
+        put_text(e, " (imported by the package \"");
+        put_text(e, importer);
+        put_text(e, "\")");
+    } else if (instead) {
+        put_text(e, ": ");
+        put_text(e, instead);
+    }
 }
 
 static void tell(struct explanation *e, const struct message *m) {
@@ -327,7 +335,9 @@ static void tell(struct explanation *e, const struct message *m) {
         tell_unresolved(e, m);
     else
         put(e, m->head.text, m->head.n);
-    if (begins(m->head, "No loader is configured for \".node\""))
+    if (m->file.n == 0 && begins(m->head, "Invalid "))
+        hint(e, "this esbuild may be too old (0.25 or later is needed): npm install -g esbuild");
+    else if (begins(m->head, "No loader is configured for \".node\""))
         hint(e, "native add-ons can't run in a sandbox: look for a package of pure JavaScript");
     else if (begins(m->head, "No loader is configured for"))
         hint(e, "only TypeScript, JavaScript and JSON can be imported; read other files inside a task: "
@@ -341,10 +351,19 @@ static void tell(struct explanation *e, const struct message *m) {
     put_notes(e, m->notes, !unresolved);
 }
 
+/* npm's launcher of esbuild, a script, adds where in itself it noticed the failure. */
+static void cut_launcher(struct span *s) {
+    static const char mark[] = "\nnode:child_process:";
+    const char *at = memmem(s->text, s->n, mark, sizeof mark - 1);
+    if (at)
+        s->n = (size_t)(at - s->text);
+}
+
 /* False if the text isn't of the form that's known; nothing was told then. */
 static bool tell_all(struct explanation *e, struct span s) {
     struct message m;
     size_t more = 0;
+    cut_launcher(&s);
     while (s.n > 0 && s.text[0] == '\n') {
         s.text++;
         s.n--;
@@ -389,8 +408,9 @@ int bundle_explain(const struct project *p, const char *text, size_t n, struct e
         put(&e, whole.text, whole.n);
     }
     error_set(err, ERROR_IMPORT, "%s", buffer_text(&e.text));
-    if (e.hint[0])
-        error_hint(err, "%s", e.hint);
+    buffer_clear(&e.text);
+    put_text(&e, e.hint);
+    error_hint(err, "%s", buffer_text(&e.text));
     buffer_done(&e.text);
     return ERROR_IMPORT;
 }

@@ -1,6 +1,7 @@
 /* Owns the process that esbuild runs in: its arguments, its environment, its limits and its end.
  *
- * Everything it writes goes to memory files that belong to us: no temporary names, and no pipe that could fill up. Between vfork and
+ * Everything it writes goes to memory files that belong to us: no temporary names, and no pipe that could fill up. They are its descriptors 0 (the
+ * metafile; read, it's empty), 1 (the code) and 2 (messages), which npm's launcher of esbuild passes on, and opened by their names in /dev/fd. Between vfork and
  * exec the child shares our memory and calls only what a signal handler may. That's done by hand because posix_spawn can't say that the child is to
  * die with us (PR_SET_PDEATHSIG) nor what it may write (RLIMIT_FSIZE). It leads a process group, so that what npm's launcher starts is
  * killed too. Thread rule: any thread; the thread that calls waits. */
@@ -31,9 +32,6 @@ enum { ARGUMENTS_MAX = 32, ENVIRONMENT_MAX = 64 * 1024, ASK_EVERY_MS = 50, EXEC_
 #define MEMORY_MAX (UINT64_C(2) << 30)
 #define TIMEOUT_DEFAULT_NS (60 * NS_PER_S)
 
-/* The child's descriptors. */
-enum { CHILD_CODE = 3, CHILD_METAFILE = 4 };
-
 /* QuickJS-ng parses all of es2024 (class fields, static blocks, top-level await, the v flag of regular expressions). Newer syntax (decorators,
  * `using`) is rewritten. Naming a condition drops esbuild's own "module", so it's named too. */
 static const char *const OPTIONS[] = {
@@ -53,30 +51,30 @@ static const char *const OPTIONS[] = {
     "--log-level=error",
     "--log-limit=0",
     "--color=false",
-    "--outfile=/dev/fd/3",
-    "--metafile=/dev/fd/4",
+    "--outfile=/dev/fd/1",
+    "--metafile=/dev/fd/0",
 };
 
 struct process {
     const char *program, *folder;
     char *const *arguments, *const *environment;
-    int null, messages, code, metafile;
-    sigset_t signals; /* the mask that the program is to have */
+    int metafile, code, messages; /* its descriptors 0, 1 and 2 */
+    sigset_t signals;             /* the mask that the program is to have */
     pid_t parent;
 };
 
 /* ---- the child ---- */
 
-/* Descriptors that are to become 0 to 4 may be among those numbers: they go out of the way first. */
+/* Descriptors that are to become 0 to 2 may be among those numbers: they go out of the way first. */
 static bool place_descriptors(const struct process *p) {
-    const int from[] = {p->null, p->messages, p->messages, p->code, p->metafile};
-    int above[5];
-    for (int i = 0; i < 5; i++) {
-        above[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 16);
+    const int from[] = {p->metafile, p->code, p->messages};
+    int above[3];
+    for (int i = 0; i < 3; i++) {
+        above[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 3);
         if (above[i] < 0)
             return false;
     }
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 3; i++)
         if (dup2(above[i], i) < 0)
             return false;
     return true;
@@ -193,9 +191,6 @@ static int memory_file(const char *name, int *ret, struct error *err) {
 }
 
 static int open_files(struct process *p, struct error *err) {
-    p->null = FAULT("bundle.null") ? -1 : open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (p->null < 0)
-        return error_errno(err, ERROR_IO, errno, "can't open /dev/null");
     int status = memory_file("capsule-messages", &p->messages, err);
     if (status == 0)
         status = memory_file("capsule-bundle", &p->code, err);
@@ -203,7 +198,6 @@ static int open_files(struct process *p, struct error *err) {
 }
 
 static void process_done(struct process *p) {
-    cleanup_close(&p->null);
     cleanup_close(&p->messages);
     cleanup_close(&p->code);
     cleanup_close(&p->metafile);
@@ -261,7 +255,7 @@ static int run(const struct bundle_options *o, struct process *p, struct bundle_
 int bundle_run(const struct bundle_options *o, struct bundle_output *ret, struct error *err) {
     CLEANUP(process_done)
     struct process p = {
-        .program = o->esbuild, .folder = o->project->root, .null = -1, .messages = -1, .code = -1, .metafile = -1};
+        .program = o->esbuild, .folder = o->project->root, .messages = -1, .code = -1, .metafile = -1};
     CLEANUP(buffer_done) struct buffer path = BUFFER_INIT(ENVIRONMENT_MAX), entry = BUFFER_INIT(PATH_LENGTH_MAX);
     CLEANUP(bundle_output_done)
     struct bundle_output output = {.code = BUFFER_INIT(BUNDLE_OUTPUT_MAX),

@@ -82,7 +82,8 @@ static void task_done(struct app_task *t) {
 
 static int compare_tasks(const void *a, const void *b) {
     const struct app_task *x = a, *y = b;
-    return strcmp(x->policy.name, y->policy.name);
+    int r = strcmp(x->policy.name, y->policy.name);
+    return r != 0 ? r : strverscmp(x->where, y->where);
 }
 
 static int compare_name(const void *name, const void *task) {
@@ -102,7 +103,8 @@ static void name_tasks(const struct capsule_app *app, struct error *err) {
 
 int app_entry(const struct capsule_app *app, const char *name, const struct app_task **ret, struct error *err) {
     const struct app_task *task = app_find(app, name != NULL ? name : "main");
-    if (task == NULL && name == NULL && app->tasks_n == 1)
+    /* In TypeScript main is required, as its documentation has always said. */
+    if (task == NULL && name == NULL && app->tasks_n == 1 && app->project.language == LANGUAGE_PYTHON)
         task = &app->tasks[0];
     if (task != NULL) {
         *ret = task;
@@ -119,8 +121,8 @@ int app_entry(const struct capsule_app *app, const char *name, const struct app_
     if (name != NULL)
         error_set(err, ERROR_NOT_FOUND, "%s has no task named \"%s\"", app->project.entry, name);
     else
-        error_set(err, ERROR_PROJECT, "%s has %zu tasks and none is named main: which one to run?",
-                  app->project.entry, app->tasks_n);
+        error_set(err, ERROR_PROJECT, "%s has %zu task%s and none is named main: which one to run?",
+                  app->project.entry, app->tasks_n, app->tasks_n == 1 ? "" : "s");
     name_tasks(app, err);
     return name != NULL ? ERROR_NOT_FOUND : ERROR_PROJECT;
 }
@@ -275,8 +277,8 @@ static int read_tasks(const struct opening *o, const json_value *tasks, struct e
     qsort(app->tasks, n, sizeof *app->tasks, compare_tasks);
     for (size_t i = 1; i < n; i++) {
         if (strcmp(app->tasks[i - 1].policy.name, app->tasks[i].policy.name) == 0)
-            return error_set(err, ERROR_PROJECT, "%s: two tasks are named \"%s\"", app->tasks[i].where,
-                             app->tasks[i].policy.name);
+            return error_set(err, ERROR_PROJECT, "%s: the name \"%s\" is taken by the task at %s", app->tasks[i].where,
+                             app->tasks[i].policy.name, app->tasks[i - 1].where);
     }
     return 0;
 }

@@ -31,16 +31,22 @@ int call_write_header(const struct task *t, struct buffer *to) {
                          t->tagged ? "true" : "false");
 }
 
+static const char *async_member(const struct task *t) {
+    return t->outcome.async ? ",\"async\":true" : "";
+}
+
 char *call_success(const struct task *t, size_t *ret_n) {
-    const char *header = t->outcome.tagged ? "{\"ok\":true,\"tagged\":true}" : "{\"ok\":true,\"tagged\":false}";
-    return message_new(header, strlen(header), t->outcome.result, t->outcome.result_n, ret_n);
+    char header[64];
+    int n = snprintf(header, sizeof header, "{\"ok\":true,\"tagged\":%s%s}", t->outcome.tagged ? "true" : "false",
+                     async_member(t));
+    return message_new(header, (size_t)n, t->outcome.result, t->outcome.result_n, ret_n);
 }
 
 char *call_failure(const struct task *t, size_t *ret_n) {
     static const char too_long[] =
         "{\"ok\":false,\"error\":{\"type\":\"host_error\",\"message\":\"the error is too long to pass on\"}}";
     CLEANUP(buffer_done) struct buffer header = BUFFER_INIT(REPLY_MAX);
-    int r = buffer_puts(&header, "{\"ok\":false,\"error\":");
+    int r = buffer_printf(&header, "{\"ok\":false%s,\"error\":", async_member(t));
     if (r == 0)
         r = outcome_write_error(&t->outcome, &header);
     if (r == 0)

@@ -78,6 +78,7 @@ static void read_reply(struct outcome *o, const struct sandbox *sandbox) {
         return;
     }
     const json_value *root = json_root(document);
+    o->async = json_bool(json_get(root, "async"), false);
     if (!json_bool(json_get(root, "ok"), false)) {
         read_error(o, json_get(root, "error"));
         return;

@@ -39,6 +39,7 @@ struct outcome {
     char *result; /* of OUTCOME_OK: JSON text */
     size_t result_n;
     bool tagged; /* result uses the "$…" forms */
+    bool async;  /* the guest says that it came later, by a promise: for the caller to know */
 };
 
 void outcome_done(struct outcome *o);

@@ -9,6 +9,7 @@
 #include "bundle_world.h"
 #include "scratch.h"
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -185,6 +186,9 @@ static void explains_text(void **state) {
         {"fatal error: runtime: out of memory\n\nruntime stack:\n",
          "bundling main.ts took more memory than it may"},
         {"✘ [ERROR] ", "esbuild failed:\n✘ [ERROR]"},
+        {"✘ [ERROR] By the launcher\n\nnode:child_process:930\n    throw err;\n", "By the launcher"},
+        {"\nnode:child_process:930\n    throw err;\n",
+         "esbuild failed:\n\nnode:child_process:930\n    throw err;"},
         {"✘ [ERROR] Without a place\n\n", "Without a place"},
         {"✘ [ERROR] Invalid build flag: \"--x\"\n\n  Try this\n\n", "Invalid build flag: \"--x\"\n\n  Try this"},
         {"✘ [ERROR] Two\n\n    a b:c.ts:12:0:\n      12 │ x\n         ╵ ^\n\n  The first is here:\n\n    "
@@ -197,6 +201,8 @@ static void explains_text(void **state) {
         {"✘ [ERROR] \x1b[31mred\x07 \xC2\x9B"
          "1m\n\n",
          "?[31mred? ?1m"},
+        {"✘ [ERROR] Could not resolve \"node:\x1b[1m\"\n\n",
+         "\"node:?[1m\" is a built-in module of Node, which a sandbox doesn't have: there's no replacement"},
         {"✘ [ERROR] Could not resolve \"\n\n", "Could not resolve \""},
         {"✘ [ERROR] Huge\n\n    a.ts:99999999999:1:\n      1 │ e\n\n",
          "Huge\n\n    a.ts:99999999999:1:\n      1 │ e"},
@@ -210,8 +216,12 @@ static void explains_text(void **state) {
     CLEANUP(buffer_done) struct buffer many = BUFFER_INIT(1 << 20);
     for (int i = 0; i < 14; i++)
         buffer_printf(&many, "✘ [ERROR] Number %d\n\n    main.ts:%d:0:\n      1 │ x\n\n", i, i + 1);
+    static const char old[] = "✘ [ERROR] Invalid target \"es2024\" in \"--target=es2024\"\n\n";
     struct error err = {0};
+    bundle_explain(&p, old, sizeof old - 1, &err);
+    assert_contains(err.hint, "too old");
     bundle_explain(&p, many.data, many.size, &err);
+    assert_string_equal(err.hint, "");
     assert_contains(err.message, "main.ts:10:1: Number 9");
     assert_null(strstr(err.message, "Number 10"));
     assert_contains(err.message, "and 4 more");
@@ -330,7 +340,7 @@ static void write_fake(const char *folder, const char *script) {
 }
 
 #define METAFILE                                                                                                  \
-    "echo '{\"inputs\": {\"main.ts\": {\"bytes\": 1, \"imports\": []}}, \"outputs\": {}}' >/dev/fd/4\n"
+    "echo '{\"inputs\": {\"main.ts\": {\"bytes\": 1, \"imports\": []}}, \"outputs\": {}}' >/dev/fd/0\n"
 
 static void survives_a_bad_esbuild(void **state) {
     static const struct {
@@ -341,30 +351,30 @@ static void survives_a_bad_esbuild(void **state) {
         {"sleep 100", ERROR_IMPORT, "bundling main.ts took longer than 0.3 seconds", ""},
         {"sleep 100 & sleep 100", ERROR_IMPORT, "took longer", ""},
         {"trap '' TERM INT; while :; do :; done", ERROR_IMPORT, "took longer", ""},
-        {"head -c 70000000 /dev/zero >/dev/fd/3", ERROR_LIMIT, "larger than 64 MiB", ""},
-        {"head -c 70000000 /dev/zero >/dev/fd/4", ERROR_LIMIT, "larger than 64 MiB", ""},
+        {"head -c 70000000 /dev/zero >/dev/fd/1", ERROR_LIMIT, "larger than 64 MiB", ""},
+        {"head -c 70000000 /dev/zero >/dev/fd/0", ERROR_LIMIT, "larger than 64 MiB", ""},
         {"head -c 1000000 /dev/zero | tr '\\0' x >&2; exit 1", ERROR_IMPORT, "esbuild failed:\nxxxx", ""},
         {"exit 3", ERROR_IMPORT, "ended with exit code 3 and said nothing", ""},
         {"exit 127", ERROR_UNSUPPORTED, "can't be run", "CAPSULE_ESBUILD"},
         {"echo 'env: node: No such file or directory' >&2; exit 127", ERROR_IMPORT, "env: node: No such file", ""},
         {"kill -9 $$", ERROR_IMPORT, "was killed by signal 9", ""},
         {"exit 0", ERROR_UNSUPPORTED, "can't be read", "its version"},
-        {"echo '{' >/dev/fd/4", ERROR_UNSUPPORTED, "can't be read", ""},
-        {"echo '[]' >/dev/fd/4", ERROR_UNSUPPORTED, "can't be read", ""},
-        {"echo '{\"inputs\": {}, \"outputs\": {}}' >/dev/fd/4", ERROR_UNSUPPORTED, "can't be read", ""},
-        {"echo '{\"inputs\": {\"other.ts\": {}}, \"outputs\": {}}' >/dev/fd/4", ERROR_IMPORT,
+        {"echo '{' >/dev/fd/0", ERROR_UNSUPPORTED, "can't be read", ""},
+        {"echo '[]' >/dev/fd/0", ERROR_UNSUPPORTED, "can't be read", ""},
+        {"echo '{\"inputs\": {}, \"outputs\": {}}' >/dev/fd/0", ERROR_UNSUPPORTED, "can't be read", ""},
+        {"echo '{\"inputs\": {\"other.ts\": {}}, \"outputs\": {}}' >/dev/fd/0", ERROR_IMPORT,
          "isn't there any more", ""},
-        {"echo '{\"inputs\": {\"main.ts\": 7, \"../x.json\": []}, \"outputs\": {}}' >/dev/fd/4", ERROR_IMPORT,
+        {"echo '{\"inputs\": {\"main.ts\": 7, \"../x.json\": []}, \"outputs\": {}}' >/dev/fd/0", ERROR_IMPORT,
          "../x.json is imported: it isn't there", ""},
         {METAFILE, ERROR_UNSUPPORTED, "no source map", ""},
-        {METAFILE "echo 'x' >/dev/fd/3", ERROR_UNSUPPORTED, "no source map", ""},
-        {METAFILE "echo '//# sourceMappingURL=data:application/json;base64,e' >/dev/fd/3", ERROR_UNSUPPORTED,
+        {METAFILE "echo 'x' >/dev/fd/1", ERROR_UNSUPPORTED, "no source map", ""},
+        {METAFILE "echo '//# sourceMappingURL=data:application/json;base64,e' >/dev/fd/1", ERROR_UNSUPPORTED,
          "source map that esbuild wrote can't be read", ""},
         /* {"mappings":"\""} */
-        {METAFILE "echo '//# sourceMappingURL=data:application/json;base64,eyJtYXBwaW5ncyI6IlwiIn0=' >/dev/fd/3",
+        {METAFILE "echo '//# sourceMappingURL=data:application/json;base64,eyJtYXBwaW5ncyI6IlwiIn0=' >/dev/fd/1",
          ERROR_UNSUPPORTED, "source map that esbuild wrote can't be read", ""},
-        {METAFILE "echo \"$(date +%N)\" >main.ts; echo >/dev/fd/3", ERROR_IMPORT, "keep changing", "again"},
-        {METAFILE "echo '//# sourceMappingURL=data:application/json;base64,e30=' >/dev/fd/3", 0, "", ""},
+        {METAFILE "echo \"$(date +%N)\" >main.ts; echo >/dev/fd/1", ERROR_IMPORT, "keep changing", "again"},
+        {METAFILE "echo '//# sourceMappingURL=data:application/json;base64,e30=' >/dev/fd/1", 0, "", ""},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         scratch_write(*state, "main.ts", "1");
@@ -416,6 +426,39 @@ static void can_be_interrupted(void **state) {
     assert_int_equal(out.status, ERROR_CANCELLED);
     assert_int_equal(asked, 1);
     outcome_done(&out);
+}
+
+static int be_killed_while_bundling(void *folder) {
+    struct bundle_options o = {.esbuild = scratch_path(folder, "fake")};
+    alarm(1);
+    struct outcome out = make_with(&o, folder, "main.ts");
+    outcome_done(&out);
+    return 1;
+}
+
+static bool is_running(const char *pid) {
+    char path[64], state = 'X';
+    snprintf(path, sizeof path, "/proc/%.*s/stat", (int)strcspn(pid, "\n"), pid);
+    FILE *f = fopen(path, "r");
+    bool there = f && fscanf(f, "%*d (%*[^)]) %c", &state) == 1;
+    if (f)
+        fclose(f);
+    return there && state != 'Z' && state != 'X';
+}
+
+/* Whatever ends us ends esbuild. */
+static void leaves_no_esbuild_behind(void **state) {
+    char pid[32] = "";
+    scratch_write(*state, "main.ts", "1");
+    write_fake(*state, "echo $$ >pid; exec sleep 100");
+    assert_int_equal(scratch_fork(0, be_killed_while_bundling, *state), 128 + SIGALRM);
+    FILE *f = fopen(scratch_path(*state, "pid"), "r");
+    assert_non_null(f);
+    assert_non_null(fgets(pid, sizeof pid, f));
+    fclose(f);
+    for (int i = 0; i < 200 && is_running(pid); i++)
+        scratch_settle();
+    assert_false(is_running(pid));
 }
 
 static void gives_esbuild_little(void **state) {
@@ -473,6 +516,11 @@ static void finds_esbuild(void **state) {
     assert_contains(text, found);
     free(text);
     free(found);
+    assert_int_equal(chdir(*state), 0);
+    assert_int_equal(bundle_find("./lib", &found, &err), 0);
+    assert_string_equal(found, scratch_path(*state, "lib/esbuild"));
+    free(found);
+    assert_int_equal(chdir("/"), 0);
     assert_int_equal(bundle_find(NULL, &found, &err), 0);
     assert_string_equal(found, scratch_path(*state, "bin/esbuild"));
     free(found);
@@ -562,6 +610,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(survives_a_bad_esbuild, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(tries_again_after_a_change, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(can_be_interrupted, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(leaves_no_esbuild_behind, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(gives_esbuild_little, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(finds_esbuild, make_folder, drop_folder),
         cmocka_unit_test(judges_folders_of_path),

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void make_tree(const char *folder) {
+/* The packages of a workspace, and a folder elsewhere. */
+static void make_packages(const char *folder) {
     make_workspace(folder);
     scratch_write(folder, "ws/packages/lib2/package.json", "{\"name\": \"lib\", \"main\": \"index.ts\"}");
     scratch_write(folder, "ws/packages/lib2/index.ts", "export default 'another';");
@@ -22,8 +23,20 @@ static void make_tree(const char *folder) {
     scratch_write(folder, "ws/node_modules/late/index.js", "export default 'early';");
     scratch_mkdir(folder, "ws/node_modules/late/dist");
     scratch_mkdir(folder, "ws/packages/app/node_modules");
-    char root[4096];
-    snprintf(root, sizeof root, "%s", scratch_path(folder, "ws/packages/app"));
+    scratch_write(folder, "ws/node_modules/shared/tsconfig.json", "{\"compilerOptions\": {}}");
+    scratch_write(folder, "ws/node_modules/sub/thing.js", "export default 'thing';");
+    scratch_write(folder, "ws/packages/two/index.js", "export default 'two';");
+    scratch_write(folder, "ws/packages/three/index.js", "export default 'three';");
+    scratch_mkdir(folder, "ws/links");
+    link_to(folder, "ws/links/two", "../packages/two");
+    link_to(folder, "ws/node_modules/two", "../links/two");
+    scratch_mkdir(folder, "ws/node_modules/@w");
+    link_to(folder, "ws/node_modules/@w/linked", "../../packages/two");
+    scratch_write(folder, "far/far.ts", "export default 'far';");
+    scratch_write(folder, "far/package.json", "{\"main\": \"far.ts\"}");
+}
+
+static void make_program(const char *root) {
     scratch_write(root, "capsule.toml", "[js]\npaths = ['../../../far']\n");
     scratch_write(
         root, "main.ts",
@@ -43,7 +56,6 @@ static void make_tree(const char *folder) {
     scratch_write(root, "base.json",
                   "{\"extends\": \"shared/tsconfig\", \"compilerOptions\": {\"baseUrl\": \"rooted\", "
                   "\"paths\": {\"@/*\": [\"../first/*\", \"../second/*\"]}}}");
-    scratch_write(folder, "ws/node_modules/shared/tsconfig.json", "{\"compilerOptions\": {}}");
     scratch_write(root, "rooted/based/z.ts", "export default 'based';");
     scratch_write(root, "real/one.ts", "export default 'one';");
     scratch_write(root, "real/two.ts", "export default 'two';");
@@ -52,14 +64,6 @@ static void make_tree(const char *folder) {
     scratch_mkdir(root, "hops");
     scratch_write(root, "a.service.ts", "export default 'service';");
     scratch_mkdir(root, "rooted/sub");
-    scratch_write(folder, "ws/node_modules/sub/thing.js", "export default 'thing';");
-    scratch_write(folder, "ws/packages/two/index.js", "export default 'two';");
-    scratch_write(folder, "ws/packages/three/index.js", "export default 'three';");
-    scratch_mkdir(folder, "ws/links");
-    link_to(folder, "ws/links/two", "../packages/two");
-    link_to(folder, "ws/node_modules/two", "../links/two");
-    scratch_mkdir(folder, "ws/node_modules/@w");
-    link_to(folder, "ws/node_modules/@w/linked", "../../packages/two");
     scratch_write(root, "node_modules/@w/other/index.js", "");
     link_to(root, "linked2.ts", "hops/l.ts");
     link_to(root, "hops/l.ts", "../real/one.ts");
@@ -69,9 +73,14 @@ static void make_tree(const char *folder) {
     link_to(root, "hops/hop", "../d1");
     scratch_write(root, "glob/a.ts", "export default 'a';");
     scratch_mkdir(root, "glob/empty");
-    scratch_write(folder, "far/far.ts", "export default 'far';");
     link_to(root, "node_modules/far", "../../../../far");
-    scratch_write(folder, "far/package.json", "{\"main\": \"far.ts\"}");
+}
+
+static void make_tree(const char *folder) {
+    char root[4096];
+    snprintf(root, sizeof root, "%s", scratch_path(folder, "ws/packages/app"));
+    make_packages(folder);
+    make_program(root);
 }
 
 #define APP "ws/packages/app/"

@@ -47,8 +47,27 @@ static inline int js_rc_dec(const void *p)
     cat "$here/engine/freeze.c" >>quickjs.c
 }
 
+# For tests (CAPSULE_GC_STRESS): once an image is complete cycles are collected before every allocation of an object, and what's freed is overwritten, so that an object
+# which is used after that is noticed.
+engine_stress() {
+    step "add the means for tests of the collector"
+    engine_replace quickjs.c '    force_gc = ((rt->malloc_state.malloc_size + size) >' '#ifdef CAPSULE_GC_STRESS
+    extern bool memory_stress;
+    if (memory_stress) {
+        JS_RunGC(rt);
+        return;
+    }
+#endif
+    force_gc = ((rt->malloc_state.malloc_size + size) >'
+    engine_replace quickjs.c '        b->u.free_next = ar->first_free_block;' '#ifdef CAPSULE_GC_STRESS
+        memset(ptr, 0xdb, block_size - sizeof *b);
+#endif
+        b->u.free_next = ar->first_free_block;'
+}
+
 engine_adapt() {
     engine_spread_hashes
     engine_keep_last_arena
     engine_freeze_heap
+    engine_stress
 }

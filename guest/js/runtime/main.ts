@@ -8,7 +8,7 @@ import * as native from "capsule:native";
 import * as inside from "../../../sdk/js/src/inside.js";
 import * as globals from "./globals.js";
 import * as trace from "./trace.js";
-import { whenDone } from "./web/completion.js";
+import { takeText, whenDone } from "./web/completion.js";
 import { install, refresh } from "./web/install.js";
 
 export { sdk } from "../../../sdk/js/src/inside.js";
@@ -24,7 +24,7 @@ const guest: inside.Guest = {
   operations: {
     submit: native.submit,
     wait: (op, timeoutMs) => native.wait([op], timeoutMs) >= 0,
-    take: native.takeText,
+    take: takeText,
     expect: whenDone,
     pump: native.pump,
     cancel: native.cancel,

@@ -10,7 +10,7 @@
  * that isn't, "$…" means nothing. Outer form (result of an entry task): the bare string, array or object.
  */
 import { FormError, formOf, meaningOf } from "./forms.js";
-import { CodecError, type Root, walked } from "./walk.js";
+import { CodecError, DEPTH_MAX, type Root, walked } from "./walk.js";
 
 export { CodecError, DEPTH_MAX, type Root } from "./walk.js";
 
@@ -56,37 +56,42 @@ const GIVEN_UP = new Error("this value has to be walked");
 /** One JSON.stringify; undefined if something in the value isn't JSON and has no form. */
 function quickly(value: unknown, outer: boolean): Quick | undefined {
   let forms = 0;
+  const holders: unknown[] = []; // the objects and arrays that are being written, the outermost first
+  let depth = 0;
   const replace = function (this: Fields, key: string, part: unknown): unknown {
+    let plain = part;
     switch (typeof part) {
-      case "string": {
-        const n = part.length;
-        if ((n !== 24 && n !== 27) || part.charCodeAt(n - 1) !== 90) return part;
-        if (!wasDate(this, key)) return part;
-        forms++;
-        return outer ? part : { $datetime: part };
-      }
-      case "number":
-        if (part - part === 0) return part;
-        throw GIVEN_UP;
       case "boolean":
       case "undefined": // left out of objects, null in arrays
         return part;
-      case "object": {
-        if (part === null) {
-          if (this[key] === null) return null;
-          return wasDate(this, key) ? giveUp() : null; // an invalid one
-        }
-        if (isArray(part)) return part;
-        const prototype = getPrototypeOf(part);
-        if (prototype === objectPrototype || prototype === null) return part;
-        const { tag, value: inner } = formOf(part, outer);
-        if (tag === undefined || outer) return inner;
+      case "number":
+        return part - part === 0 ? part : giveUp();
+      case "string": {
+        const n = part.length;
+        if ((n !== 24 && n !== 27) || part.charCodeAt(n - 1) !== 90 || !wasDate(this, key)) return part;
+        if (outer) return part;
+        plain = { $datetime: part };
         forms++;
-        return { [tag]: inner };
+        break;
+      }
+      case "object": {
+        if (part === null) return this[key] !== null && wasDate(this, key) ? giveUp() : null; // an invalid Date
+        if (isArray(part)) break;
+        const prototype = getPrototypeOf(part);
+        if (prototype === objectPrototype || prototype === null) break;
+        const { tag, value: inner } = formOf(part, outer);
+        plain = tag === undefined || outer ? inner : { [tag]: inner };
+        if (typeof plain !== "object") return plain;
+        forms++;
+        break;
       }
       default:
-        throw GIVEN_UP;
+        return giveUp();
     }
+    while (depth > 0 && holders[depth - 1] !== this) depth--;
+    if (depth === DEPTH_MAX) giveUp();
+    holders[depth++] = plain;
+    return plain;
   };
   try {
     const text = stringify(value, replace);

@@ -1,4 +1,5 @@
 /** Owns what a task is made of, and the list of all tasks, which the host reads when an application is loaded. */
+import { callerOf, type Place } from "./place.js";
 
 /** A function that is a task's, whatever it takes. */
 export type Handler = (...args: any[]) => unknown;
@@ -13,8 +14,9 @@ export interface Definition {
   promises: boolean;
   /** What task() was given, `name` left out, under the host's names. */
   readonly options: Record<string, unknown>;
-  /** Where task() was called. */
+  /** Made where task() was called, and the file that task() itself is in. */
   readonly origin: Error;
+  readonly ownFile: string | undefined;
   /** The headers of its calls, for arguments that are plain JSON and that are tagged. */
   readonly headers: readonly [plain: string, tagged: string];
 }
@@ -41,7 +43,13 @@ export function found(name: string): Definition | undefined {
 const AsyncFunction = (async () => {}).constructor;
 
 /** Makes a task of a handler and registers it. */
-export function define(name: string, handler: Handler, options: Record<string, unknown>, origin: Error): Definition {
+export function define(
+  name: string,
+  handler: Handler,
+  options: Record<string, unknown>,
+  origin: Error,
+  ownFile: string | undefined,
+): Definition {
   const text = JSON.stringify(name);
   const made: Definition = {
     name,
@@ -50,6 +58,7 @@ export function define(name: string, handler: Handler, options: Record<string, u
     promises: false,
     options,
     origin,
+    ownFile,
     headers: [
       `{"op":"task.call","task":${text},"tagged":false}`,
       `{"op":"task.call","task":${text},"tagged":true}`,
@@ -60,13 +69,6 @@ export function define(name: string, handler: Handler, options: Record<string, u
   return made;
 }
 
-/** A place in a program. */
-export interface Place {
-  file: string;
-  line: number;
-  column: number;
-}
-
 /**
  * What the host is told of all tasks.
  *
@@ -74,21 +76,8 @@ export interface Place {
  */
 export function describe(locate: (place: Place) => Place = (place) => place): RegisteredTask[] {
   return registry.map((one) => {
-    const { file, line } = locate(caller(one.origin));
+    const { file, line } = locate(callerOf(one.origin, one.ownFile));
     const qualname = one.handler.name || one.name;
     return { name: one.name, qualname, file, line, async: one.isAsync, options: one.options };
   });
-}
-
-const FRAME = /^\s*at (?:.*?\()?([^()]+?):(\d+)(?::(\d+))?\)?$/;
-
-/** The first frame that isn't in the file of the one on top, which is this package's. */
-function caller(origin: Error): Place {
-  const frames = String(origin.stack)
-    .split("\n")
-    .map((line) => FRAME.exec(line))
-    .filter((match) => match !== null)
-    .map(([, file, line, column]) => ({ file: file!, line: Number(line), column: Number(column ?? 1) }));
-  const own = frames[0]?.file;
-  return frames.find((frame) => frame.file !== own) ?? frames[1] ?? { file: "?", line: 0, column: 0 };
 }

@@ -65,6 +65,14 @@ export interface TaskErrorDetails {
   cause?: unknown;
 }
 
+/** Errors after which another attempt of the task that lets them through would end in the same way. */
+const final = new WeakSet<TaskError>();
+
+/** Whether a task that lets `error` through may be tried again. */
+export function isRetried(error: unknown): boolean {
+  return !(error instanceof NonRetryable) && !(error instanceof TaskError && final.has(error));
+}
+
 /** A task that was called from this one failed, after all its attempts. */
 export class TaskError extends Error {
   /** What ended it: "task_error" (its code threw), "timeout", "out_of_memory", … */
@@ -77,7 +85,6 @@ export class TaskError extends Error {
   readonly execution: Execution;
   /** The task that failed. */
   readonly taskName: string | undefined;
-  readonly #retry: boolean;
 
   constructor(message: string, details: TaskErrorDetails = {}) {
     super(message, "cause" in details ? { cause: details.cause } : undefined);
@@ -86,18 +93,13 @@ export class TaskError extends Error {
     this.traceback = details.traceback;
     this.execution = details.execution ?? {};
     this.taskName = details.taskName;
-    this.#retry = (details.retry ?? true) && !NEVER_RETRIED.has(this.type);
+    if (details.retry === false || NEVER_RETRIED.has(this.type)) final.add(this);
   }
 
   /** The failure in a line: `task 'price' failed: RangeError: no such item`. */
   override toString(): string {
     const where = this.taskName === undefined ? "" : `task '${this.taskName}' failed: `;
     return `${where}${this.className ?? this.type}: ${this.message}`;
-  }
-
-  /** Whether a task that lets `error` through may be tried again. */
-  static retries(error: unknown): boolean {
-    return !(error instanceof NonRetryable) && !(error instanceof TaskError && !error.#retry);
   }
 }
 Object.defineProperty(TaskError.prototype, "name", { value: "TaskError", writable: true, configurable: true });

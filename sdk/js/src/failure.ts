@@ -3,7 +3,7 @@
  *
  * Nothing here trusts what was thrown: it may be no Error, its text may be huge, and its properties may throw themselves.
  */
-import { TaskError } from "./errors.js";
+import { isRetried, TaskError } from "./errors.js";
 
 /** An error as the host reads it. */
 export interface Failure {
@@ -41,7 +41,7 @@ export function failureOf(error: unknown): Failure {
     ...(className === undefined ? {} : { class: className }),
     message: isEngines(error, /call stack|stack overflow/i) ? NO_STACK : messageOf(error),
     traceback,
-    retry: isRetried(error),
+    retry: mayRetry(error),
   };
 }
 
@@ -87,9 +87,9 @@ function isA<T>(value: unknown, kind: new (...args: never[]) => T): value is T {
   }
 }
 
-function isRetried(error: unknown): boolean {
+function mayRetry(error: unknown): boolean {
   try {
-    return TaskError.retries(error);
+    return isRetried(error);
   } catch {
     return true;
   }

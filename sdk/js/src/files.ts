@@ -25,8 +25,10 @@ export interface FileError extends Error {
 }
 
 function checkedPath(path: unknown): string {
-  if (typeof path === "string" && path !== "") return path;
-  throw new TypeError(`a path is a string that isn't empty, not ${typeof path === "string" ? '""' : typeof path}`);
+  if (typeof path !== "string") throw new TypeError(`a path is a string, not ${path === null ? "null" : typeof path}`);
+  if (path === "") throw new TypeError("a path can't be empty");
+  if (path.includes("\0")) throw new TypeError("a path can't contain a NUL character");
+  return path;
 }
 
 function bytesOf(data: unknown): Uint8Array {

@@ -32,7 +32,7 @@ export interface Handle<T> extends Promise<T> {
   cancel(): boolean;
 }
 
-class Started<T> implements Handle<T> {
+class TaskHandle<T> implements Handle<T> {
   readonly #task: Definition;
   readonly #op: number;
   #state: "running" | "done" | "failed" = "running";
@@ -112,5 +112,5 @@ class Started<T> implements Handle<T> {
 
 /** Starts a task. */
 export function start<T>(task: Definition, args: unknown[]): Handle<T> {
-  return new Started<T>(task, runtime.start(task, args));
+  return new TaskHandle<T>(task, runtime.start(task, args));
 }

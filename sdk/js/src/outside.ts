@@ -81,10 +81,7 @@ const local: Runtime = {
 };
 
 const disk: FileSystem = {
-  read: async (path) => {
-    const { buffer, byteOffset, byteLength } = await (await import("node:fs/promises")).readFile(path);
-    return new Uint8Array(buffer, byteOffset, byteLength);
-  },
+  read: async (path) => new Uint8Array(await (await import("node:fs/promises")).readFile(path)),
   write: async (path, data) => (await import("node:fs/promises")).writeFile(path, data),
   list: async (path) => (await import("node:fs/promises")).readdir(path),
   exists: async (path) =>

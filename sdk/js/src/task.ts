@@ -3,6 +3,7 @@ import { type Definition, define, type Handler } from "./definition.js";
 import { type Handle, start } from "./handle.js";
 import { type MapOptions, runAll } from "./map.js";
 import { readOptions, type TaskOptions } from "./options.js";
+import { fileOf } from "./place.js";
 import { runtime } from "./runtime.js";
 import type { TaskError } from "./errors.js";
 
@@ -63,6 +64,8 @@ export interface TaskMethods<F extends Handler> {
  */
 export type Task<F extends Handler = Handler> = F & TaskMethods<F>;
 
+const OWN_FILE = fileOf(new Error());
+
 const definitions = new WeakMap<object, Definition>();
 
 /** The task that one of the methods below was called on. */
@@ -113,7 +116,7 @@ function checked<T>(items: Iterable<T>): Iterable<T> {
 export function task<F extends Handler>(options: TaskOptions, handler: F): Task<F> {
   const read = readOptions(options);
   checkHandler(read.name, handler);
-  const definition = define(read.name, handler, read.options, new Error());
+  const definition = define(read.name, handler, read.options, new Error(), OWN_FILE);
   const callable = (...args: unknown[]): unknown => runtime.call(definition, args);
   Object.defineProperty(callable, "name", { value: read.name, configurable: true });
   Object.defineProperty(callable, "length", { value: handler.length, configurable: true });

@@ -4,7 +4,7 @@
  */
 import { FormError, formOf } from "./forms.js";
 
-/** How deep arrays and objects may nest here; plain JSON may nest somewhat deeper. */
+/** How deep arrays and objects may nest. */
 export const DEPTH_MAX = 200;
 
 /** A value that can't cross; the message begins with the path to it. */

@@ -23,8 +23,9 @@ export interface BlobPropertyBag {
 const CHUNK = 64 * 1024;
 
 let partsOf: (blob: Blob) => readonly Uint8Array[];
-let fromParts: (parts: readonly Uint8Array[], type: string) => Blob;
+let fromParts: (parts: readonly Uint8Array[], type: BlobPropertyBag) => Blob;
 const inside = Symbol("parts of a blob");
+const exactly = Symbol("type of a blob, not to be checked");
 
 function checkedBag(bag: unknown): BlobPropertyBag {
   if (bag === null || bag === undefined) return {};
@@ -59,18 +60,18 @@ export class Blob {
 
   static {
     partsOf = (blob) => blob.#parts;
-    fromParts = (parts, type) => new Blob({ [inside]: parts } as never, { type });
+    fromParts = (parts, type) => new Blob({ [inside]: parts } as never, type);
   }
 
   /** @throws TypeError if the parts aren't a sequence or the options no object */
-  constructor(parts?: Iterable<BlobPart>, options?: BlobPropertyBag) {
+  constructor(parts: Iterable<BlobPart> | undefined = undefined, options?: BlobPropertyBag) {
     const bag = checkedBag(options);
     const endings = String(bag.endings ?? "transparent");
     if (endings !== "transparent" && endings !== "native")
       throw new TypeError(`Blob: "${endings}" is not a valid value for endings`);
     this.#parts = (parts as { [inside]?: Uint8Array[] } | undefined)?.[inside] ?? readParts(parts, endings);
     this.#size = this.#parts.reduce((n, part) => n + part.length, 0);
-    this.#type = typeOf(bag.type);
+    this.#type = (bag as { [exactly]?: string })[exactly] ?? typeOf(bag.type);
   }
 
   /** Bytes. */
@@ -92,7 +93,7 @@ export class Blob {
       if (begin < stop) parts.push(part.subarray(begin, stop));
       at += part.length;
     }
-    return fromParts(parts, type);
+    return fromParts(parts, { type });
   }
 
   async arrayBuffer(): Promise<ArrayBuffer> {
@@ -175,9 +176,13 @@ export function blobBytes(blob: Blob): Uint8Array {
   return joined(partsOf(blob));
 }
 
-/** A blob of bytes that nobody else has. */
+function exact(type: string): BlobPropertyBag {
+  return { [exactly]: type } as BlobPropertyBag;
+}
+
+/** A blob of bytes that nobody else has, with exactly this type. */
 export function blobOf(bytes: Uint8Array, type: string): Blob {
-  return fromParts(bytes.length > 0 ? [bytes] : [], type);
+  return fromParts(bytes.length > 0 ? [bytes] : [], exact(type));
 }
 
 /** A file of what a blob has; for FormData and structuredClone. */
@@ -189,5 +194,5 @@ export function fileOf(blob: Blob, name: string, lastModified?: number): File {
 
 /** A second blob of the same bytes, which they share. */
 export function copyOf(blob: Blob): Blob {
-  return blob instanceof File ? fileOf(blob, blob.name, blob.lastModified) : fromParts(partsOf(blob), blob.type);
+  return blob instanceof File ? fileOf(blob, blob.name, blob.lastModified) : fromParts(partsOf(blob), exact(blob.type));
 }

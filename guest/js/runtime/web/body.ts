@@ -10,7 +10,7 @@ import { bufferOf, bytesOf, isBufferSource, joined, NO_BYTES, type BufferSource 
 import { TextDecoder } from "./encoding.js";
 import { FormData } from "./form_data.js";
 import type { Headers } from "./headers.js";
-import { mediaTypeText, parseMediaType } from "./mime.js";
+import { extractMediaType, mediaTypeText } from "./mime.js";
 import { decodeMultipart, decodeUrlencoded, encodeMultipart } from "./multipart.js";
 import { ReadableStream, TransformStream } from "./streams.js";
 import { URLSearchParams } from "./url.js";
@@ -69,7 +69,7 @@ export class BodyState {
 
   /** As a stream. */
   stream(): ReadableStream<Uint8Array> {
-    if (!("stream" in this.#place)) this.#place = { stream: streamOf(this.#place, this.#used) };
+    if (!("stream" in this.#place)) this.#place = { stream: this.#used ? spentStream() : streamOf(this.#place) };
     return this.#place.stream;
   }
 
@@ -108,9 +108,9 @@ function isDisturbed(stream: ReadableStream<Uint8Array>): boolean {
   return (stream as unknown as { _disturbed: boolean })._disturbed;
 }
 
-function streamOf(place: Exclude<Place, { stream: unknown }>, used: boolean): ReadableStream<Uint8Array> {
+function streamOf(place: Exclude<Place, { stream: unknown }>): ReadableStream<Uint8Array> {
   const remote = "remote" in place ? place.remote : oneChunk(place.shared ? place.bytes.slice() : place.bytes);
-  const stream = new ReadableStream<Uint8Array>({
+  return new ReadableStream<Uint8Array>({
     type: "bytes",
     start(controller) {
       remote.onFailure = (reason) => controller.error(reason);
@@ -128,7 +128,12 @@ function streamOf(place: Exclude<Place, { stream: unknown }>, used: boolean): Re
       remote.close();
     },
   });
-  if (used) void stream.cancel();
+}
+
+/** What `body` is when text() or the like has taken the bytes, or is about to. */
+function spentStream(): ReadableStream<Uint8Array> {
+  const stream = new ReadableStream<Uint8Array>({ type: "bytes" });
+  void stream.cancel();
   return stream;
 }
 
@@ -216,7 +221,7 @@ export interface Body {
 }
 
 async function formOf(bytes: Uint8Array, header: string | null): Promise<FormData> {
-  const type = parseMediaType(header ?? "");
+  const type = extractMediaType(header ?? "");
   const boundary = type?.parameters.get("boundary");
   if (type?.essence === "multipart/form-data" && boundary !== undefined) return decodeMultipart(bytes, boundary);
   if (type?.essence === "application/x-www-form-urlencoded") return decodeUrlencoded(bytes);
@@ -224,7 +229,7 @@ async function formOf(bytes: Uint8Array, header: string | null): Promise<FormDat
 }
 
 function typeOf(header: string | null): string {
-  const type = parseMediaType(header ?? "");
+  const type = extractMediaType(header ?? "");
   return type === undefined ? "" : mediaTypeText(type);
 }
 

@@ -7,10 +7,7 @@
 import * as native from "capsule:native";
 
 /** What the host answered: the header as JSON, and the bytes after it. */
-export type Reply<Body = Uint8Array> = [header: any, body: Body];
-
-/** How a reply is fetched: `native.take` for bytes, `native.takeText` for a body that is text. */
-type Take<Body> = (op: number) => [header: string, body: Body];
+export type Reply = [header: any, body: Uint8Array];
 
 const waiting = new Map<number, (op: number) => void>();
 
@@ -28,12 +25,15 @@ native.onDone((op) => {
  * @param header an object, or the JSON of one
  * @param body raw bytes, or text that is sent as UTF-8
  * @returns its number; somebody has to take the reply
- * @throws Error if the host refuses the message itself, or too many operations are open
+ * @throws Error if the host refuses the message itself
  */
 export function submit(header: object | string, body?: Uint8Array | string): number {
-  const op = native.submit(typeof header === "string" ? header : JSON.stringify(header), body);
-  if (op === 0) throw new Error("too many operations are open at once; wait for some of them");
-  return op;
+  const text = typeof header === "string" ? header : JSON.stringify(header);
+  for (;;) {
+    const op = native.submit(text, body);
+    if (op !== 0) return op;
+    native.pump(); // too many are open: until one of them is done
+  }
 }
 
 /** Calls `wake` once when an operation is done; `wake` takes its reply. The event loop goes on until then. */
@@ -43,8 +43,8 @@ export function whenDone(op: number, wake: (op: number) => void): void {
 }
 
 /** The reply of an operation that is done. */
-export function take<Body = Uint8Array>(op: number, how: Take<Body> = native.take as Take<Body>): Reply<Body> {
-  const [header, body] = how(op);
+export function take(op: number): Reply {
+  const [header, body] = native.take(op);
   return [JSON.parse(header), body];
 }
 
@@ -53,31 +53,22 @@ export function reply(op: number): Promise<Reply> {
   return new Promise((resolve) => whenDone(op, (done) => resolve(take(done))));
 }
 
-/** The same with the body as text; faster for JSON. */
-export function replyText(op: number): Promise<Reply<string>> {
-  return new Promise((resolve) => whenDone(op, (done) => resolve(take(done, native.takeText))));
-}
-
-/** The same, blocking the whole sandbox. */
-export function replyNow(op: number): Reply {
-  native.wait([op], -1);
-  return take(op);
-}
-
-/** The same with the body as text. */
-export function replyTextNow(op: number): Reply<string> {
-  native.wait([op], -1);
-  return take(op, native.takeText);
-}
-
 /** Starts an operation and gives its reply. Parameters and errors: {@link submit}. */
-export function operation(header: object | string, body?: Uint8Array | string): Promise<Reply> {
-  return new Promise((resolve) => whenDone(submit(header, body), (done) => resolve(take(done))));
+export async function operation(header: object | string, body?: Uint8Array | string): Promise<Reply> {
+  return reply(submit(header, body));
 }
 
 /** The same, blocking the whole sandbox. */
 export function operationNow(header: object | string, body?: Uint8Array | string): Reply {
-  return replyNow(submit(header, body));
+  const op = submit(header, body);
+  native.wait([op], -1);
+  return take(op);
+}
+
+/** Takes the reply of an operation that is done, its body as text; whoever else waited for it isn't told any more. */
+export function takeText(op: number): [header: string, body: string] {
+  waiting.delete(op);
+  return native.takeText(op);
 }
 
 /** Asks the host to end an operation soon. Whoever waits gets its reply all the same: an error of type "cancelled" as a rule. */

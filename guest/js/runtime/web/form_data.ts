@@ -17,7 +17,7 @@ export class FormData {
   }
 
   /** @throws TypeError for any argument: there are no forms in a page here */
-  constructor(form?: undefined) {
+  constructor(form: undefined = undefined) {
     if (form !== undefined) throw new TypeError("FormData: parameter 1 is not of type 'HTMLFormElement'");
   }
 

@@ -20,6 +20,7 @@ interface Field {
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const BAD_VALUE = /[\0\r\n]|[^\0-\xff]/;
 
+let isHeaders: (value: object) => value is Headers;
 let fieldsOf: (headers: Headers) => Map<string, Field>;
 let guard: (headers: Headers, how: Guard) => void;
 let sorted: (headers: Headers) => readonly [string, string][];
@@ -45,6 +46,7 @@ export class Headers {
   #sorted: [string, string][] | undefined;
 
   static {
+    isHeaders = (value): value is Headers => #fields in value;
     fieldsOf = (headers) => headers.#fields;
     sorted = (headers) => (headers.#sorted ??= sortedFields(headers.#fields));
     guard = (headers, how) => {
@@ -53,7 +55,7 @@ export class Headers {
   }
 
   /** @throws TypeError for a name or value that HTTP doesn't allow */
-  constructor(init?: HeadersInit) {
+  constructor(init: HeadersInit | undefined = undefined) {
     if (init !== undefined) fill(this, init);
   }
 
@@ -122,35 +124,41 @@ function sortedFields(fields: Map<string, Field>): [string, string][] {
 
 /** Adds what a constructor was given. */
 export function fill(headers: Headers, init: unknown): void {
-  if (init instanceof Headers && init[Symbol.iterator] === Headers.prototype[Symbol.iterator]) {
-    for (const { written, values } of fieldsOf(init).values())
-      for (const value of values) headers.append(written, value);
-    return;
-  }
   if (init === null || (typeof init !== "object" && typeof init !== "function"))
     throw new TypeError("Headers: the initial headers have to be an object");
-  const iterate = (init as Iterable<unknown>)[Symbol.iterator];
-  if (iterate !== undefined && iterate !== null) fillPairs(headers, init as Iterable<unknown>);
-  else fillRecord(headers, init as Record<string, unknown>);
-}
-
-function fillPairs(headers: Headers, init: Iterable<unknown>): void {
-  for (const pair of init) {
-    if (pair === null || typeof pair !== "object" || !(Symbol.iterator in pair))
-      throw new TypeError("Headers: each of the initial headers has to be a pair");
-    const [name, value, ...more] = pair as Iterable<string>;
-    if (value === undefined || more.length > 0 || name === undefined)
-      throw new TypeError("Headers: each of the initial headers has to be a pair of name and value");
-    headers.append(name, value);
+  const iterate: unknown = (init as Iterable<unknown>)[Symbol.iterator];
+  if (isHeaders(init) && iterate === Headers.prototype[Symbol.iterator]) {
+    for (const [name, value] of wirePairs(init)) headers.append(name, value);
+  } else if (iterate !== undefined && iterate !== null) {
+    for (const [name, value] of [...(init as Iterable<unknown>)].map(pairOf)) headers.append(name, value);
+  } else {
+    for (const [name, value] of recordPairs(init as Record<string, unknown>)) headers.append(name, value);
   }
 }
 
-function fillRecord(headers: Headers, init: Record<string, unknown>): void {
-  for (const name of Reflect.ownKeys(init)) {
-    if (!Object.getOwnPropertyDescriptor(init, name)?.enumerable) continue;
-    if (typeof name === "symbol") throw new TypeError("Headers: a symbol is no header name");
-    headers.append(name, init[name] as string);
+function pairOf(pair: unknown): [string, string] {
+  if (pair === null || typeof pair !== "object" || !(Symbol.iterator in pair))
+    throw new TypeError("Headers: each of the initial headers has to be a pair");
+  const both = [...(pair as Iterable<unknown>)];
+  if (both.length !== 2) throw new TypeError("Headers: each of the initial headers has to be a pair of name and value");
+  return [byteString(both[0]), byteString(both[1])];
+}
+
+function recordPairs(init: Record<string, unknown>): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (const key of Reflect.ownKeys(init)) {
+    if (!Object.getOwnPropertyDescriptor(init, key)?.enumerable) continue;
+    if (typeof key === "symbol") throw new TypeError("Headers: a symbol is no header name");
+    const name = byteString(key);
+    pairs.push([name, byteString(init[key])]);
   }
+  return pairs;
+}
+
+function byteString(value: unknown): string {
+  const text = String(value);
+  if (/[^\0-\xff]/.test(text)) throw new TypeError(`Headers: ${inspect(text)} has characters above 255`);
+  return text;
 }
 
 /** Headers as the host takes them: pairs in the order in which they came, names as written. */

@@ -37,10 +37,10 @@ function readParameters(text: string): Map<string, string> {
     const quoted = text[at] === '"';
     let value: string;
     if (quoted) [value, at] = unquoted(text, at);
-    else value = /^[^;]*/.exec(text.slice(at))![0].trimEnd();
+    else value = /^[^;]*/.exec(text.slice(at))![0].replace(/[\t\n\r ]+$/, "");
     const rest = text.indexOf(";", at);
     at = rest < 0 ? text.length : rest + 1;
-    const key = name.trimStart().toLowerCase();
+    const key = name.replace(/^[\t\n\r ]+/, "").toLowerCase();
     if (TOKEN.test(key) && QUOTABLE.test(value) && (quoted || value !== "") && !parameters.has(key))
       parameters.set(key, value);
   }
@@ -65,4 +65,26 @@ export function mediaTypeText({ essence, parameters }: MediaType): string {
   for (const [name, value] of parameters)
     text += `;${name}=${TOKEN.test(value) ? value : `"${value.replace(/["\\]/g, "\\$&")}"`}`;
   return text;
+}
+
+/** The values of a header that lists some, separated by commas outside of quotes. */
+function listed(header: string): string[] {
+  return header.match(/(?:[^",]|"(?:[^"\\]|\\.)*(?:"|$))+/gs)?.map(trimmed) ?? [];
+}
+
+/**
+ * The media type that a Content-Type header gives: the last one in it that is one. A charset is kept while its essence is repeated.
+ */
+export function extractMediaType(header: string): MediaType | undefined {
+  let found: MediaType | undefined;
+  let charset: string | undefined;
+  for (const text of listed(header)) {
+    const type = parseMediaType(text);
+    if (type === undefined || type.essence === "*/*") continue;
+    const own = type.parameters.get("charset");
+    if (type.essence !== found?.essence || own !== undefined) charset = own;
+    else if (charset !== undefined) type.parameters.set("charset", charset);
+    found = type;
+  }
+  return found;
 }

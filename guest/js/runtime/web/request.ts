@@ -143,6 +143,8 @@ function checkedInit(init: unknown): RequestInit {
     throw new TypeError("Request: 'window' option must be null");
   if (options.duplex !== undefined && options.duplex !== "half")
     throw new TypeError(`Request: "${options.duplex}" is not a valid value for duplex`);
+  if (options.priority !== undefined && !/^(auto|low|high)$/.test(String(options.priority)))
+    throw new TypeError(`Request: "${options.priority}" is not a valid value for priority`);
   return options;
 }
 

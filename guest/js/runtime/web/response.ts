@@ -57,7 +57,7 @@ export class Response {
   }
 
   /** @throws RangeError for a status outside of 200 to 599; TypeError for a body where the status allows none */
-  constructor(body?: BodyInit | null, init: ResponseInit | null = {}) {
+  constructor(body: BodyInit | null | undefined = null, init: ResponseInit | null = {}) {
     if (init !== null && typeof init !== "object" && typeof init !== "function")
       throw new TypeError("Response: the options have to be an object");
     this.#head = headOf(init ?? {});
