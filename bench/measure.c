@@ -136,7 +136,7 @@ static void measure_process(char **arguments) {
     free(samples);
 }
 
-/* N FILE COMMAND…: each time just after FILE got another comment at its end. */
+/* N FILE COMMAND…: each time just after FILE got another empty line at its end. */
 static void measure_edit(char **arguments) {
     int n = number(arguments[0]);
     double *samples = calloc((size_t)n, sizeof *samples);
@@ -144,7 +144,7 @@ static void measure_edit(char **arguments) {
         FILE *f = fopen(arguments[1], "a");
         if (f == NULL)
             fail(arguments[1], "can't be written");
-        fprintf(f, "# edit %d\n", i);
+        fputc('\n', f);
         fclose(f);
         samples[i] = run_process(arguments + 2);
     }

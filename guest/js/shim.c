@@ -106,9 +106,33 @@ static JSValue evaluate(const char *text, size_t n, const char *name, JSModuleDe
     return JS_EvalFunction(js, module);
 }
 
-static int boot_runtime(void) {
-    JSModuleDef *module;
-    JSValue promise = evaluate((const char *)runtime_text, runtime_text_n, "capsule:runtime", &module);
+/* The runtime as bytecode without the text of its functions: each function would keep its own, the inner ones' over again, and an image is the better the
+ * smaller. Compiled in an engine of its own, so that what that leaves behind lies where the real one is then made. NULL: it failed. */
+static uint8_t *compile_runtime(size_t *ret_n) {
+    JSRuntime *runtime = JS_NewRuntime();
+    JSContext *compiler = runtime ? JS_NewContext(runtime) : NULL;
+    if (!compiler || native_install(compiler))
+        return NULL;
+    JSValue module = JS_Eval(compiler, (const char *)runtime_text, runtime_text_n, "capsule:runtime",
+                             JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
+    uint8_t *written = JS_WriteObject(compiler, ret_n, module, JS_WRITE_OBJ_BYTECODE | JS_WRITE_OBJ_STRIP_SOURCE);
+    uint8_t *bytecode = written ? malloc(*ret_n) : NULL;
+    if (bytecode)
+        memcpy(bytecode, written, *ret_n);
+    js_free(compiler, written);
+    JS_FreeValue(compiler, module);
+    JS_FreeContext(compiler);
+    JS_FreeRuntime(runtime);
+    memset(runtime_text, 0, runtime_text_n);
+    return bytecode;
+}
+
+static int boot_runtime(const uint8_t *bytecode, size_t n) {
+    JSValue compiled = JS_ReadObject(js, bytecode, n, JS_READ_OBJ_BYTECODE);
+    if (JS_IsException(compiled) || JS_ResolveModule(js, compiled) < 0)
+        return -1;
+    JSModuleDef *module = JS_VALUE_GET_PTR(compiled);
+    JSValue promise = JS_EvalFunction(js, compiled);
     if (JS_IsException(promise))
         return -1;
     if (loop_run(js, promise) == LOOP_REJECTED) {
@@ -129,14 +153,17 @@ static void print_exception(void) {
 }
 
 uint32_t guest_boot(void) {
+    size_t n;
+    uint8_t *bytecode = compile_runtime(&n);
     js = new_context();
-    if (!js)
+    if (!bytecode || !js)
         return 1;
     loop_install(js);
-    if (native_install(js) || boot_runtime() || install_sdk()) {
+    if (native_install(js) || boot_runtime(bytecode, n) || install_sdk()) {
         print_exception();
         return 1;
     }
+    free(bytecode);
     return 0;
 }
 

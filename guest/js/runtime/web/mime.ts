@@ -62,9 +62,12 @@ export function parseMediaType(text: string): MediaType | undefined {
 /** The opposite of {@link parseMediaType}. */
 export function mediaTypeText({ essence, parameters }: MediaType): string {
   let text = essence;
-  for (const [name, value] of parameters)
-    text += `;${name}=${TOKEN.test(value) ? value : `"${value.replace(/["\\]/g, "\\$&")}"`}`;
+  for (const [name, value] of parameters) text += `;${name}=${TOKEN.test(value) ? value : quote(value)}`;
   return text;
+}
+
+function quote(value: string): string {
+  return `"${value.replace(/["\\]/g, "\\$&")}"`;
 }
 
 /** The values of a header that lists some, separated by commas outside of quotes. */

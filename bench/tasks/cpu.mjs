@@ -1,6 +1,6 @@
 // CPU-bound JavaScript: arithmetic, maps, strings, objects, json, regular expressions, sort. The twin of cpu.py.
 //
-// Runs natively (`node --jitless cpu.js` prints the milliseconds) and as a task (returns them).
+// Run by cpu_native.mjs and, as a task, by cpu_task.ts.
 
 class Point {
   constructor(x, y) {

@@ -1,0 +1,4 @@
+// The smallest program.
+import { task } from "@capsule-run/sdk";
+
+export const main = task({ name: "main", compute: "LOW", ram: "64MB" }, (): string => "Hello from Capsule!");
