@@ -8,6 +8,10 @@ seal() {
     find "$1" -type f -exec chmod a-w {} +
 }
 
+# How shims are compiled. With -Werror, as the compiler is always the same.
+guest_compile_flags=(-std=gnu17 -O3 -g0 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
+    -Wconversion -Werror)
+
 # What a link of a guest needs besides its own flags. The stack comes first in memory, so that overflowing it traps at address 0 instead
 # of running into data. Memory starts as small as the linker finds possible: it grows when the guest asks.
 guest_link_flags=(-mexec-model=reactor -Wl,--export-memory -Wl,--export=__stack_pointer -Wl,--stack-first
@@ -24,7 +28,7 @@ optimise_and_split() {
 }
 
 # Inputs of every recipe that calls it.
-split_inputs=("text:$(declare -f seal optimise_and_split) ${guest_link_flags[*]}" "file:$root/guest/split_module.py")
+split_inputs=("text:$(declare -f seal optimise_and_split) ${guest_compile_flags[*]} ${guest_link_flags[*]}" "file:$root/guest/split_module.py")
 
 # link_or_copy FROM… FOLDER: hard links where the cache is on the same file system. Files there are read-only, so
 # nobody changes them through the link.

@@ -64,7 +64,7 @@ build_js_link() {
     step "compile the shim"
     local file objects=()
     for file in "${shim[@]}"; do
-        "$wasi/bin/wasi-cc" -std=gnu17 -O3 -g0 -Wall -Wextra -Wno-unused-parameter -Wno-c23-extensions --embed-dir="$runtime" \
+        "$wasi/bin/wasi-cc" "${guest_compile_flags[@]}" -Wno-c23-extensions --embed-dir="$runtime" \
             -isystem "$engine/include" -isystem "$engine/include/hacl" -isystem "$engine/include/hacl/include" -I"$here" \
             -I"$root/guest/common" -I"$root/guest" "${variant_flags[@]}" -c "$file" -o "$(basename "$file" .c).o"
         objects+=("$(basename "$file" .c).o")

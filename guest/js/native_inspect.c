@@ -1,4 +1,4 @@
-/* What `capsule:native` tells of values that JavaScript itself can't see into; and randomness for Math.random. */
+/* What `capsule:native` tells of values that JavaScript itself can't see into; the collector; and randomness for Math.random. */
 #include "engine.h"
 #include <unistd.h>
 
@@ -44,7 +44,15 @@ static JSValue forget_random(JSContext *js, JSValueConst self, int argc, JSValue
     return JS_UNDEFINED;
 }
 
+/* collect(): frees cycles that nobody can reach, now. */
+static JSValue collect(JSContext *js, JSValueConst self, int argc, JSValueConst *argv) {
+    (void)self, (void)argc, (void)argv;
+    JS_RunGC(JS_GetRuntime(js));
+    return JS_UNDEFINED;
+}
+
 const JSCFunctionListEntry native_inspect[] = {
+    JS_CFUNC_DEF("collect", 0, collect),
     JS_CFUNC_DEF("promiseState", 1, promise_state),
     JS_CFUNC_DEF("proxyDetails", 1, proxy_details),
     JS_CFUNC_DEF("random", 0, random_number),

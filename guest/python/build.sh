@@ -113,7 +113,7 @@ build_link() {
     step "compile the shim"
     local file objects=()
     for file in "${shim[@]}"; do
-        wasi-cc -std=gnu17 -O3 -g0 -Wall -Wextra -Wno-unused-parameter -isystem "$libpython/include" -I"$here" -I"$root/guest/common" -I"$root/guest" \
+        wasi-cc "${guest_compile_flags[@]}" -isystem "$libpython/include" -I"$here" -I"$root/guest/common" -I"$root/guest" \
             -D_WASI_EMULATED_SIGNAL -c "$file" -o "$(basename "$file" .c).o"
         objects+=("$(basename "$file" .c).o")
     done

@@ -1,8 +1,9 @@
 """What the documentation shows, done word for word.
 
-A block of Python or TOML whose first line is a comment with a file name is saved under that name. A block of `console`
-holds commands after "$ " and what they print on both streams; "…" stands for anything. Blocks are worked through in
-order; every "## " section begins in an empty folder. Other languages: `sh` blocks hold what only the build runs.
+A block of Python, TypeScript, JavaScript or TOML begins with a comment that holds a file name, and is saved under that
+name. A block of `console` holds commands after "$ " and what they print on both streams; "…" stands for anything.
+Blocks are worked through in order; every section ("## ", "### ") begins in an empty folder. Other languages: `sh`
+blocks hold what only the build runs.
 """
 
 import contextlib
@@ -15,22 +16,25 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "docs/guide.md", *(f"docs/reference/{name}.md" for name in ("errors", "http", "manifest"))]
+REFERENCE = ("errors", "http", "javascript", "manifest", "values")
+PAGES = ["README.md", "docs/guide.md", *(f"docs/reference/{name}.md" for name in REFERENCE)]
 # Commands for a checkout: test_examples.py and whoever runs the tests have run them.
 BUILD_COMMANDS = {
     "make",
     "make run",
     "build/capsule run examples/hello/hello.py",
+    "build/capsule run examples/hello/hello.ts",
     "cc -Iinclude examples/c/embed.c -Lbuild -lcapsule -Wl,-rpath,$PWD/build -o embed",
     "./embed examples/hello/hello.py",
 }
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NAME = re.compile(r"(?:# ([\w/.-]+\.(?:py|toml))|// ([\w/.-]+\.(?:tsx?|m?js)))\n")
 
 
 def sections(page):
     text = (ROOT / page).read_text()
-    return [part for part in re.split(r"^(?=## )", text, flags=re.MULTILINE) if FENCE.search(part)]
+    return [part for part in re.split(r"^(?=###? )", text, flags=re.MULTILINE) if FENCE.search(part)]
 
 
 def title(section):
@@ -40,9 +44,23 @@ def title(section):
 CASES = [(page, section) for page in PAGES for section in sections(page)]
 
 
+@pytest.fixture(scope="session")
+def npm_package(capsule_bin, tmp_path_factory):
+    """@capsule-run/sdk for Node, without its types (tests/js/run tests the whole package)."""
+    folder = tmp_path_factory.mktemp("sdk")
+    esbuild = Path(os.environ.get("CAPSULE_GUESTS", capsule_bin.parent / "lib/capsule")) / "esbuild"
+    options = ("--bundle", "--format=esm", "--platform=node", "--log-level=warning", f"--outfile={folder}/dist/index.js")
+    subprocess.run([esbuild, ROOT / "sdk/js/src/index.ts", *options], check=True)
+    (folder / "package.json").write_text((ROOT / "sdk/js/package.json").read_text())
+    return folder
+
+
 @pytest.fixture
-def shell(capsule_bin, capsule_env, tmp_path):
-    """Runs a command line as a reader would, with `capsule` on the path."""
+def shell(capsule_bin, capsule_env, npm_package, tmp_path):
+    """Runs a command line as a reader would, with `capsule` on the path, and Capsule's packages for plain Python and Node."""
+    packages = tmp_path / "node_modules" / "@capsule-run"
+    packages.mkdir(parents=True)
+    (packages / "sdk").symlink_to(npm_package)
     tools = tmp_path / "bin"
     tools.mkdir()
     (tools / "capsule").symlink_to(capsule_bin)
@@ -98,9 +116,9 @@ def test_section(page, section, shell):
         elif language == "sh":
             assert set(body.splitlines()) <= BUILD_COMMANDS, "a test should run this"
         else:
-            name = re.match(r"# ([\w/.-]+\.(?:py|toml))\n", body)
+            name = NAME.match(body)
             assert name, f"the block has no file name:\n{body}"
-            path = folder / name[1]
+            path = folder / (name[1] or name[2])
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(body)
 
@@ -150,5 +168,5 @@ def test_error_reference_is_complete():
 
 
 def test_readme_is_short():
-    assert len((ROOT / "README.md").read_text().split()) < 700  # two minutes
+    assert len((ROOT / "README.md").read_text().split()) < 800  # two minutes, and a program in two languages
     assert os.path.getsize(ROOT / "README.md") < 6000

@@ -53,6 +53,20 @@ def test_program(run, file):
     assert run(file) in ([], {})
 
 
+WEB = sorted(file.name for file in PROGRAMS.glob("web_*.ts") if file.name != "web_console.ts")
+
+
+@pytest.mark.parametrize("file", WEB)
+def test_web_platform(run, file):
+    assert run(file) == []
+
+
+def test_console_shows_what_node_shows(capsule):
+    done = capsule("run", PROGRAMS / "web_console.ts")
+    assert done.stdout == (PROGRAMS / "web_console.out").read_text()
+    assert done.stderr == (PROGRAMS / "web_console.err").read_text()
+
+
 @pytest.mark.parametrize("task", ["inner", "refusals"])
 def test_values(run, task):
     assert run("values.ts", task=task) == []

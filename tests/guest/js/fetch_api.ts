@@ -290,6 +290,12 @@ async function aborting(c: Checks, base: string): Promise<void> {
   c.equal("afterwards", done.status, 200);
 }
 
+/** More than may be open at once: what nobody reads gives its place back. */
+async function dropped(c: Checks, base: string): Promise<void> {
+  for (let i = 0; i < 150; i++) await fetch(`${base}/bytes?n=100000`).then((response) => response.body);
+  c.equal("the next one", (await fetch(`${base}/echo`)).status, 200);
+}
+
 async function failures(c: Checks, base: string): Promise<void> {
   const text = (path: string) => async () => (await fetch(`${base}${path}`)).text();
   const rows: [string, () => Promise<unknown>, [string, string]][] = [
@@ -312,7 +318,7 @@ export const main = task(
   { name: "main", compute: "HIGH", ram: "512MB" },
   async (base: string, other: string = base) => {
     const c = new Checks();
-    const blocks = { basics, requestHeaders, responseHeaders, requestBodies, uploads, streams, aborting, failures };
+    const blocks = { basics, requestHeaders, responseHeaders, requestBodies, uploads, streams, aborting, dropped, failures };
     for (const [name, run] of Object.entries(blocks)) await c.block(name, () => run(c, base));
     await c.block("redirects", () => redirects(c, base, other));
     return c.failures;

@@ -22,11 +22,14 @@ declare module "capsule:native" {
   /** Registers the function that the event loop calls with each operation's number when it's done and nobody waited for it. */
   export function onDone(callback: (op: number) => void): void;
   /** Registers the function that runs due timers; it returns milliseconds until the next one, or -1 if there is none. */
-  export function onTimers(callback: (nowMs: number) => number): void;
+  export function onTimers(callback: () => number): void;
   /** The event loop waits for this operation, until it's done or its reply is taken: a promise that nothing is left to settle is an error. */
   export function watch(op: number): void;
   /** Parks the sandbox until operations are done that nobody was told of, and calls what onDone() registered for each. */
   export function pump(): void;
+
+  /** Frees what only cycles still hold, now. */
+  export function collect(): void;
 
   /** Monotonic milliseconds with fractions, since the sandbox's clock began. */
   export function monotonicMs(): number;

@@ -4,6 +4,7 @@
  * A request holds one of the task's places until its end was read or it's closed. A program that drops a response without reading it does
  * neither, so the garbage collector does it.
  */
+import * as native from "capsule:native";
 import type { Remote } from "./body.js";
 import { submit, take, tell, whenDone } from "./completion.js";
 import { blameHost } from "./http_error.js";
@@ -11,7 +12,19 @@ import { blameHost } from "./http_error.js";
 /** Bytes that are asked for at once. The host reads ahead by less, so nothing waits for more. */
 const READ_MAX = 1024 * 1024;
 
-const dropped = new FinalizationRegistry<number>((request) => closeRequest(request));
+/**
+ * From so many open bodies on some may be garbage that wasn't found yet: a body whose stream was looked at is part of a cycle. A task has 64
+ * places as a rule, and one that fills them with garbage would wait for ever.
+ */
+const OPEN_MANY = 32;
+const OPEN_MORE = 8;
+
+let open = 0;
+
+const dropped = new FinalizationRegistry<number>((request) => {
+  open--;
+  closeRequest(request);
+});
 
 /** Ends a request whatever its state. The reply is of no interest. */
 export function closeRequest(request: number): void {
@@ -44,6 +57,7 @@ export class HostBody implements Remote {
     this.#left = length;
     this.#error = error;
     dropped.register(this, request, this.#token);
+    if (++open >= OPEN_MANY && open % OPEN_MORE === 0) native.collect();
   }
 
   read(): Promise<Uint8Array | undefined> {
@@ -83,6 +97,7 @@ export class HostBody implements Remote {
   #end(): void {
     this.#open = false;
     dropped.unregister(this.#token);
+    open--;
     this.onEnd?.();
   }
 

@@ -53,10 +53,8 @@ export function parseMediaType(text: string): MediaType | undefined {
   const essence = trimmed(semicolon < 0 ? text : text.slice(0, semicolon));
   const [type, subtype, ...more] = essence.split("/");
   if (more.length > 0 || !TOKEN.test(type ?? "") || !TOKEN.test(subtype ?? "")) return undefined;
-  return {
-    essence: essence.toLowerCase(),
-    parameters: semicolon < 0 ? new Map() : readParameters(text.slice(semicolon + 1)),
-  };
+  const parameters = semicolon < 0 ? new Map() : readParameters(text.slice(semicolon + 1));
+  return { essence: essence.toLowerCase(), parameters };
 }
 
 /** The opposite of {@link parseMediaType}. */

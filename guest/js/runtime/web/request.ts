@@ -69,7 +69,7 @@ function urlOf(input: unknown): string {
   const url = URL.parse(text);
   if (url === null) throw new TypeError(`Failed to parse URL from ${text}`);
   if (url.username !== "" || url.password !== "")
-    throw new TypeError(`Request cannot be constructed from a URL that includes credentials: ${text}`);
+    throw new TypeError("a request's URL can't include credentials: send them in an Authorization header");
   return url.href;
 }
 
