@@ -62,7 +62,7 @@ int help_command(const struct command *command) {
 int help_program(void) {
     CLEANUP(buffer_done) struct buffer b = BUFFER_INIT(HELP_MAX);
     buffer_puts(&b, "usage: capsule COMMAND [OPTION…] [ARGUMENT…]\n\n"
-                    "Runs Python programs whose tasks each get a WebAssembly sandbox of their own.\n\n"
+                    "Runs Python and TypeScript programs; each task gets a WebAssembly sandbox of its own.\n\n"
                     "Commands:\n");
     for (size_t i = 0; commands[i] != NULL; i++)
         buffer_printf(&b, "  %-*s%s\n", COLUMN_COMMAND, commands[i]->name, commands[i]->summary);
@@ -70,9 +70,10 @@ int help_program(void) {
     put_option(&b, &(struct option){"help", NULL, "print this; after a command, its own help", 'h'});
     put_option(&b, &(struct option){"version", NULL, "print the version", 'V'});
     buffer_puts(&b, "\nEnvironment:\n"
-                    "  CAPSULE_CACHE   folder of the cache (else $XDG_CACHE_HOME/capsule, ~/.cache/capsule)\n"
-                    "  CAPSULE_GUESTS  folder of the interpreters (else lib/capsule beside the program)\n"
-                    "  NO_COLOR        if set and not empty, nothing is coloured\n");
+                    "  CAPSULE_CACHE    folder of the cache (else $XDG_CACHE_HOME/capsule, ~/.cache/capsule)\n"
+                    "  CAPSULE_ESBUILD  program that bundles TypeScript (else that of lib/capsule, or of PATH)\n"
+                    "  CAPSULE_GUESTS   folder of the interpreters (else lib/capsule beside the program)\n"
+                    "  NO_COLOR         if set and not empty, nothing is coloured\n");
     return print(&b);
 }
 

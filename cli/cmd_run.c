@@ -39,11 +39,12 @@ static const struct option options[] = {
 };
 
 static const char details[] =
-    "FILE is a Python program. Without it, the entrypoint of the nearest capsule.toml is run.\n"
+    "FILE is a program in Python (.py), TypeScript (.ts, .tsx, .mts, .cts) or JavaScript (.js, .jsx,\n"
+    ".mjs, .cjs). Without it, the entrypoint of the nearest capsule.toml is run.\n"
     "\n"
-    "The task that runs is the one named main, or the only one. Each ARG is passed to it in order:\n"
-    "as the JSON value if it is valid JSON, else as a string. Options of capsule may stand before or\n"
-    "after FILE; arguments that begin with dashes go after --:\n"
+    "The task that runs is the one named main, or in Python the only one. Each ARG is passed to it in\n"
+    "order: as the JSON value if it is valid JSON, else as a string. Options of capsule may stand\n"
+    "before or after FILE; arguments that begin with dashes go after --:\n"
     "\n"
     "    capsule run add.py 1 2 --verbose\n"
     "    capsule run greet.py -- --not-an-option\n"

@@ -308,7 +308,7 @@ int report_failure(const struct report *report, const capsule_error *error) {
         buffer_puts(&b, "},\"execution\":null}\n");
         output_write(STDOUT_FILENO, buffer_text(&b), b.size);
     }
-    if (error->code == CAPSULE_E_IMPORT) { /* the message is what Python prints, ready as it is */
+    if (error->code == CAPSULE_E_IMPORT) { /* the message is what the language prints, ready as it is */
         print_traceback(error->message);
         CLEANUP(buffer_done) struct buffer b = BUFFER_INIT(OUTPUT_LINE_MAX);
         buffer_printf(&b, "%s failed while it was imported", report->file != NULL ? report->file : "the program");

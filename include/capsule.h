@@ -1,4 +1,4 @@
-/* Capsule: run tasks of Python programs, each call in a WebAssembly sandbox of its own.
+/* Capsule: run tasks of Python, TypeScript and JavaScript programs, each call in a WebAssembly sandbox of its own.
  *
  * The only installed header. C99, usable from C++. Link with libcapsule.
  *

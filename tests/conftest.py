@@ -14,6 +14,12 @@ ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 60
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "not_under_stress: too much for a guest that collects garbage before every allocation"
+    )
+
+
 @pytest.fixture(scope="session")
 def capsule_bin() -> Path:
     """The program: $CAPSULE_BIN, else build/capsule."""

@@ -36,7 +36,7 @@ class BoundedOutput(io.StringIO):
         return super().write(text)
 
 
-@task(compute="LOW", ram="64MB", timeout="1s", max_retries=0, allowed_files=[], env_variables=[])
+@task(compute="LOW", ram="64MB", timeout="1s", max_retries=0, allowed_files=[], allowed_hosts=[], env_variables=[])
 def run_code(code: str) -> str:
     """Run Python source and return what it prints."""
     output = BoundedOutput()

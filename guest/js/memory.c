@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a task may make before the first collection of cycles. A collection writes to every object, also those of the image, so a short task
- * is better off without one. */
+/* What a task may make before the first collection of cycles. A collection visits all that the task made, so a short one
+ * is better off without it. */
 enum { COLLECT_AFTER = 16 * 1024 * 1024 };
 
 /* What a short task makes. Nothing of it is used again: a longer one is better off with the engine's own allocator, the sooner the better. */

@@ -13,8 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of 8 MiB: the rest is for C code between two checks of the engine. */
-enum { STACK_MAX = 7 * 1024 * 1024 };
+/* Of 8 MiB in linear memory, so that the native stack (15 MiB), which calls take as well, is never full first: some 6,500 plain calls deep. engine/adapt.sh has
+ * the parsers' share. */
+enum { STACK_MAX = 2 * 1024 * 1024 };
 
 static JSContext *js;
 static JSValue begin_load, end_load, call_task, failed, sdk;
@@ -106,6 +107,13 @@ static JSValue evaluate(const char *text, size_t n, const char *name, JSModuleDe
     return JS_EvalFunction(js, module);
 }
 
+/* Why the guest doesn't boot. */
+static void print_exception(JSContext *context) {
+    JSValue error = JS_GetException(context), stack = JS_GetPropertyStr(context, error, "stack");
+    const char *message = JS_ToCString(context, error), *trace = JS_ToCString(context, stack);
+    fprintf(stderr, "%s\n%s\n", message ? message : "?", trace ? trace : "");
+}
+
 /* The runtime as bytecode without the text of its functions: each function would keep its own, the inner ones' over again, and an image is the better the
  * smaller. Compiled in an engine of its own, so that what that leaves behind lies where the real one is then made. NULL: it failed. */
 static uint8_t *compile_runtime(size_t *ret_n) {
@@ -113,8 +121,13 @@ static uint8_t *compile_runtime(size_t *ret_n) {
     JSContext *compiler = runtime ? JS_NewContext(runtime) : NULL;
     if (!compiler || native_install(compiler))
         return NULL;
+    JS_SetMaxStackSize(runtime, STACK_MAX);
     JSValue module = JS_Eval(compiler, (const char *)runtime_text, runtime_text_n, "capsule:runtime",
                              JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
+    if (JS_IsException(module)) {
+        print_exception(compiler);
+        return NULL;
+    }
     uint8_t *written = JS_WriteObject(compiler, ret_n, module, JS_WRITE_OBJ_BYTECODE | JS_WRITE_OBJ_STRIP_SOURCE);
     uint8_t *bytecode = written ? malloc(*ret_n) : NULL;
     if (bytecode)
@@ -146,12 +159,6 @@ static int boot_runtime(const uint8_t *bytecode, size_t n) {
     return status;
 }
 
-static void print_exception(void) {
-    JSValue error = JS_GetException(js), stack = JS_GetPropertyStr(js, error, "stack");
-    const char *message = JS_ToCString(js, error), *trace = JS_ToCString(js, stack);
-    fprintf(stderr, "%s\n%s\n", message ? message : "?", trace ? trace : "");
-}
-
 uint32_t guest_boot(void) {
     size_t n;
     uint8_t *bytecode = compile_runtime(&n);
@@ -160,7 +167,7 @@ uint32_t guest_boot(void) {
         return 1;
     loop_install(js);
     if (native_install(js) || boot_runtime(bytecode, n) || install_sdk()) {
-        print_exception();
+        print_exception(js);
         return 1;
     }
     free(bytecode);

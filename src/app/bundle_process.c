@@ -43,6 +43,7 @@ static const char *const OPTIONS[] = {
     "--external:" BUNDLE_SDK,
     "--external:" BUNDLE_SDK "/*",
     "--define:process.env.NODE_ENV=\"production\"",
+    "--define:global=globalThis", /* as older packages have it */
     "--keep-names",
     "--charset=utf8",
     "--legal-comments=none",

@@ -76,7 +76,7 @@ int egress_check_address(const struct egress_rules *rules, const char *host, con
         error_set(err, ERROR_INVALID, "%s isn't allowed: it's %s", show(host).text, why);
     else
         error_set(err, ERROR_INVALID, "%s isn't allowed: it leads to %s, %s", show(host).text, text, why);
-    error_hint(err, "if the task is meant to reach it, list it with its port in allowed_hosts: \"%s:%u\"",
+    error_hint(err, "if the task is meant to reach it, list it with its port among its allowed hosts: \"%s:%u\"",
                show(host).text, port);
     return ERROR_INVALID;
 }
@@ -90,14 +90,14 @@ int egress_check_host(const struct egress_rules *rules, const char *host, uint16
         return address_parse(host, &address) ? egress_check_address(rules, host, &address, port, err) : 0;
     if (rules->hosts_n == 0) {
         error_set(err, ERROR_INVALID, "%s isn't allowed: the task may not reach any host", show(host).text);
-        error_hint(err, "add \"%s\" to its allowed_hosts, and to [limits] max_allowed_hosts where that is set",
+        error_hint(err, "add \"%s\" to its allowed hosts, and to [limits] max_allowed_hosts where that is set",
                    show(host).text);
         return ERROR_INVALID;
     }
-    error_set(err, ERROR_INVALID, "%s:%u isn't allowed: no entry of the task's allowed_hosts matches it",
+    error_set(err, ERROR_INVALID, "%s:%u isn't allowed: none of the task's allowed hosts matches it",
               show(host).text, port);
     error_hint(err,
-               "add \"%s\" or \"%s:%u\" to its allowed_hosts, and to [limits] max_allowed_hosts where that is set",
+               "add \"%s\" or \"%s:%u\" to its allowed hosts, and to [limits] max_allowed_hosts where that is set",
                show(host).text, show(host).text, port);
     return ERROR_INVALID;
 }

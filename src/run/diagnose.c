@@ -1,4 +1,5 @@
 /* capsule_diagnose: what this installation can do, found out by trying it. */
+#include "app/bundle.h"
 #include "app/cache.h"
 #include "base/buffer.h"
 #include "base/json.h"
@@ -93,10 +94,13 @@ static void write_checks(struct buffer *to, capsule_runtime *rt, const struct tr
              cache_writable(rt->cache) ? "" : " can't be written");
     uint64_t map_count = read_map_count();
     snprintf(maps, sizeof maps, "vm.max_map_count is %" PRIu64, map_count);
-    struct error http = {0};
+    struct error http = {0}, bundler = {0};
     bool requests = http_client_check(rt->guests_dir, &http) == 0;
+    CLEANUP(cleanup_free) char *esbuild = NULL;
+    bool bundles = bundle_find(rt->guests_dir, &esbuild, &bundler) == 0;
     bool scan = slot_scan_supported(engine_slots(rt->engine)), beneath = openat2_works();
     const struct check checks[] = {
+        {"esbuild", bundles, bundles ? esbuild : bundler.message, bundler.hint},
         {"HTTP", requests, requests ? "libcurl loads" : http.message, http.hint},
         {"cache", cache_writable(rt->cache), cache,
          "make the folder writable, or set CAPSULE_CACHE to another one"},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.fixtures import _public, _resolver, _server, _tls, http_run, names, public, server, tls  # noqa: F401
+from tests.server.fixtures import _public, _resolver, _server, _tls, http_run, names, public, server, site, tls  # noqa: F401
 
 
 @pytest.fixture

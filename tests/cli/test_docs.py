@@ -49,7 +49,7 @@ def npm_package(capsule_bin, tmp_path_factory):
     """@capsule-run/sdk for Node, without its types (tests/js/run tests the whole package)."""
     folder = tmp_path_factory.mktemp("sdk")
     esbuild = Path(os.environ.get("CAPSULE_GUESTS", capsule_bin.parent / "lib/capsule")) / "esbuild"
-    options = ("--bundle", "--format=esm", "--platform=node", "--log-level=warning", f"--outfile={folder}/dist/index.js")
+    options = ("--bundle", "--format=esm", "--platform=node", "--log-level=warning", f"--outdir={folder}/dist")
     subprocess.run([esbuild, ROOT / "sdk/js/src/index.ts", *options], check=True)
     (folder / "package.json").write_text((ROOT / "sdk/js/package.json").read_text())
     return folder
@@ -57,7 +57,7 @@ def npm_package(capsule_bin, tmp_path_factory):
 
 @pytest.fixture
 def shell(capsule_bin, capsule_env, npm_package, tmp_path):
-    """Runs a command line as a reader would, with `capsule` on the path, and Capsule's packages for plain Python and Node."""
+    """Runs a command line as a reader would: `capsule` is on the path, its packages are there for Python and Node."""
     packages = tmp_path / "node_modules" / "@capsule-run"
     packages.mkdir(parents=True)
     (packages / "sdk").symlink_to(npm_package)

@@ -20,12 +20,35 @@ def lines_of(result):
 
 def test_all_are_here():
     """An example that nobody runs rots."""
-    assert {p.name for p in EXAMPLES.iterdir()} == {"hello", "nested", "parallel", "http", "report", "untrusted", "c"}
-    assert {p.name for p in (EXAMPLES / "c").iterdir()} == {"embed.c"}
+    files = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "--", "*.py", "*.ts", "*.c"],
+        cwd=EXAMPLES,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert {name for name in files.split() if (EXAMPLES / name).exists()} == {
+        "c/embed.c",
+        "fetch/main.ts",
+        "files/main.ts",
+        "hello/hello.py",
+        "hello/hello.ts",
+        "http/main.py",
+        "http/service.py",
+        "nested/main.py",
+        "nested/main.ts",
+        "packages/main.ts",
+        "parallel/main.py",
+        "parallel/main.ts",
+        "report/main.py",
+        "untrusted/main.py",
+        "untrusted/main.ts",
+    }
 
 
 def test_hello(capsule):
-    assert lines_of(capsule("run", EXAMPLES / "hello/hello.py")) == ["Hello from Capsule!"]
+    for name in ("hello.py", "hello.ts"):
+        assert lines_of(capsule("run", EXAMPLES / "hello" / name)) == ["Hello from Capsule!"]
     assert lines_of(capsule("run", EXAMPLES / "hello/hello.py", "you")) == ["Hello from you!"]
 
 
@@ -37,6 +60,14 @@ def test_nested(capsule):
     ]
 
 
+def test_nested_in_typescript(capsule):
+    assert json.loads("".join(lines_of(capsule("run", EXAMPLES / "nested/main.ts")))) == [
+        "order 1: 12.60 delivered at attempt 2",
+        "order 2: 9.00 delivered at attempt 2",
+        "order 3: refused (task_error in total: task 'price' failed: RangeError: no unicorn for sale)",
+    ]
+
+
 def test_parallel(capsule):
     assert json.loads("".join(lines_of(capsule("run", EXAMPLES / "parallel/main.py")))) == {
         "primes": 2262,
@@ -44,6 +75,94 @@ def test_parallel(capsule):
         "gather": "small answered, no answer, large answered",
         "in time": "too late",
     }
+
+
+def test_parallel_in_typescript(capsule):
+    assert json.loads("".join(lines_of(capsule("run", EXAMPLES / "parallel/main.ts")))) == {
+        "primes": 2262,
+        "race": "hare answered",
+        "all": "small answered, no answer, large answered",
+        "in time": "too late",
+    }
+
+
+def test_files(capsule, tmp_path):
+    folder = tmp_path / "files"
+    shutil.copytree(EXAMPLES / "files", folder, ignore=shutil.ignore_patterns("words.md"))
+    assert json.loads("".join(lines_of(capsule("run", folder / "main.ts")))) == {
+        "files": 2,
+        "words": 135,
+        "report": "out/words.md",
+        "peek": "saw nothing",
+    }
+    assert (folder / "out/words.md").read_text().splitlines()[2:] == [
+        "| ozymandias.txt | 111 | Ozymandias |",
+        "| wanderers_nachtlied.txt | 24 | schweigen |",
+    ]
+
+
+def test_fetch(capsule, site):
+    """The command of its first lines."""
+    page = "<!doctype html><title>Example Domain</title><p>grüße"
+    example = site("example.com", {"/": ("text/html; charset=utf-8", page)})
+    urls = ["https://example.com/", "https://example.com/nothing"]
+    result = capsule("run", EXAMPLES / "fetch/main.ts", *urls, env=example.env)
+    found, missing, other_port = json.loads("".join(lines_of(result)))
+    assert found == {
+        "url": urls[0],
+        "status": 200,
+        "type": "text/html; charset=utf-8",
+        "bytes": len(page.encode()),
+        "title": "Example Domain",
+    }
+    assert (missing["url"], missing["status"], missing["title"]) == (urls[1], 404, None)
+    assert other_port == "this machine: not allowed"
+    assert {one.header("Accept") for one in example.server.requests} == {"text/html"}
+
+
+def test_fetch_without_a_network(capsule, names):
+    failed, _ = json.loads("".join(lines_of(capsule("run", EXAMPLES / "fetch/main.ts", env=names()))))
+    assert failed.startswith("fetch failed: "), failed
+    assert "example.com" in failed
+
+
+def test_packages(capsule, tmp_path):
+    """With real packages, as npm installs them from the lock file."""
+    folder = tmp_path / "packages"
+    shutil.copytree(EXAMPLES / "packages", folder, ignore=shutil.ignore_patterns("node_modules"))
+    npm = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    subprocess.run(npm, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=300)
+    assert json.loads("".join(lines_of(capsule("run", folder / "main.ts")))) == {
+        "orders": 3,
+        "wrong": ["customer", "placed", "lines.0.count"],
+        "headings": ["Ada", "Grace"],
+        "totals": ["3.60", "10.20", "9.00"],
+        "days": ["28 days", "0 days"],
+    }
+
+
+def test_packages_that_are_not_installed(capsule, tmp_path):
+    folder = tmp_path / "packages"
+    shutil.copytree(EXAMPLES / "packages", folder, ignore=shutil.ignore_patterns("node_modules"))
+    result = capsule("run", folder / "main.ts")
+    assert result.returncode == 2
+    for name in ("date-fns", "lodash", "marked", "zod"):
+        assert f"npm install {name}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "lock", ["examples/packages/package-lock.json", "guest/js/runtime/package-lock.json", "sdk/js/package-lock.json"]
+)
+def test_npm_packages_are_pinned_and_from_anywhere(lock):
+    """Exact versions, each with its digest, and no registry's address."""
+    file = ROOT / lock
+    packages = json.loads(file.read_text())["packages"]
+    assert not any("resolved" in package for package in packages.values())
+    assert all(package["integrity"].startswith("sha512-") for path, package in packages.items() if path)
+    manifest = json.loads((file.parent / "package.json").read_text())
+    for kind in ("dependencies", "devDependencies"):
+        assert packages[""].get(kind) == manifest.get(kind)
+        assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in manifest.get(kind, {}).values())
 
 
 @pytest.fixture
@@ -130,6 +249,32 @@ def test_untrusted(capsule):
     for title, beginning in expected.items():
         assert table[title].startswith(beginning), title
     assert "root:" not in table["reads /etc/passwd"]
+
+
+def test_untrusted_in_typescript(capsule):
+    table = {line[:27].strip(): line[28:] for line in lines_of(capsule("run", EXAMPLES / "untrusted/main.ts"))}
+    expected = {
+        "well behaved": "printed 332833500 ",
+        "a mistake": "task_error: ReferenceError nothing is not defined",
+        "throws no Error": "task_error: 42 was thrown",
+        "endless loop": "out_of_fuel: ",
+        "endless sleep": "timeout: ",
+        "endless regular expression": ("out_of_fuel: ", "timeout: "),
+        "memory bomb": "out_of_memory: ",
+        "deep recursion": "task_error: RangeError the call stack is full",
+        "waits for nothing": "task_error: Error a promise is awaited that nothing can settle",
+        "reads a file": "task_error: Error Cannot find module 'fs'",
+        "phones home": "policy: fetch failed: example.com isn't allowed",
+        "100 MB of output": "task_error: RangeError printed more than",
+        "leaves the process": "task_error: TypeError ",
+        "pollutes": "printed yes ",
+        "is it still polluted?": "printed ",
+        "tampers with Capsule": "printed tampered ",
+    }
+    assert table.keys() == expected.keys()
+    for title, beginning in expected.items():
+        assert table[title].startswith(beginning), title
+    assert "yes" not in table["is it still polluted?"]
 
 
 def test_embed(capsule_bin, capsule_env, program):

@@ -53,6 +53,11 @@ def test_program(run, file):
     assert run(file) in ([], {})
 
 
+@pytest.mark.not_under_stress  # a collection for each of 10⁶ objects, which goes through all of them
+def test_failures_of_tasks_with_many_objects(run):
+    assert run("failing.ts", task="with_many") == {}
+
+
 WEB = sorted(file.name for file in PROGRAMS.glob("web_*.ts") if file.name != "web_console.ts")
 
 
@@ -72,6 +77,11 @@ def test_values(run, task):
     assert run("values.ts", task=task) == []
 
 
+@pytest.mark.not_under_stress  # 10⁵ arrays, each with a collection that goes through all of them
+def test_values_that_are_too_deep(run):
+    assert run("values.ts", task="too_deep") == []
+
+
 def test_values_at_the_outside(run):
     result = run("values.ts")
     assert (result["bytes"], result["set"], result["map"]["a"]) == ("AP8=", [3, 1, 2], [1])
@@ -79,6 +89,7 @@ def test_values_at_the_outside(run):
     assert result["dollar"] == {"$bytes": "not bytes"}
 
 
+@pytest.mark.not_under_stress  # 10⁴ handles at once, each allocation with a collection that goes through all of them
 def test_many_tasks(run):
     assert run("parallel.ts", "10000", task="many") == run("parallel.ts", "10000", task="many_async")
     assert run("parallel.ts", "20000", task="many_started") is not None

@@ -98,12 +98,14 @@ def _tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tls]:
         one.close()
 
 
-def _secure(certificate: trustme.LeafCert, *protocols: str) -> Server:
+def _secure(
+    certificate: trustme.LeafCert, *protocols: str, pages: dict[str, tuple[str, str]] | None = None
+) -> Server:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     if protocols:
         context.set_alpn_protocols(protocols)
-    return Server(context)
+    return Server(context, pages=pages)
 
 
 @pytest.fixture
@@ -133,6 +135,33 @@ def names(_resolver: Path, tmp_path: Path) -> Callable[..., dict[str, str]]:
         return {"LD_PRELOAD": str(_resolver), "TEST_RESOLVER": str(file)}
 
     return environment
+
+
+@dataclass
+class Site:
+    """A stand-in for a public host, and the environment of a program that meets it."""
+
+    server: Server
+    env: dict[str, str]
+
+
+@pytest.fixture
+def site(names: Callable[..., dict[str, str]], tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """site("example.com", {"/": ("text/html", "…")}) stands in for that host, with TLS, at a public address."""
+    made: list[Site] = []
+
+    def stand_in(host: str, pages: dict[str, tuple[str, str]]) -> Site:
+        authority = trustme.CA()
+        bundle = tmp_path / "authority.pem"
+        authority.cert_pem.write_to_path(bundle)
+        server = _secure(authority.issue_cert(host), pages=pages)
+        env = names(f"{host} 0 {PUBLIC}", f"@{PUBLIC} 127.0.0.1:{server.port}")
+        made.append(Site(server, {**env, "SSL_CERT_FILE": str(bundle)}))
+        return made[-1]
+
+    yield stand_in
+    for one in made:
+        one.server.close()
 
 
 PROGRAMS = Path(__file__).resolve().parent.parent / "guest"

@@ -1,7 +1,7 @@
 /* Stands in front of the C library's resolver, by LD_PRELOAD. Names come from the file $TEST_RESOLVER, a rule a line:
  *
  *   NAME DELAY_MS ADDRESS,ADDRESS[|ADDRESS…]    what the first look-up gives | the second | …; the last one stays
- *   @ADDRESS REAL                               a public address: connections to it go to REAL, on this machine
+ *   @ADDRESS REAL[:PORT]                        a public address: connections to it go to REAL, on this machine
  *
  * so that tests can show names that resolve to private addresses, change between look-ups, or take long, and hosts
  * that are public as far as the program can see. Names without a rule don't exist; all that are asked for are noted.
@@ -25,7 +25,7 @@ static struct {
     char name[256];
     unsigned looked_up;
 } counts[RULES_MAX];
-static struct in_addr disguises[FDS_MAX]; /* by descriptor; 0: none */
+static struct sockaddr_in disguises[FDS_MAX]; /* by descriptor; no family: none */
 
 static unsigned count(const char *name) {
     unsigned n = 0;
@@ -116,37 +116,43 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     return first ? 0 : EAI_NONAME;
 }
 
-static int disguised(const struct sockaddr *to, struct in_addr *ret_real) {
+static int disguised(const struct sockaddr *to, struct sockaddr_in *ret_real) {
     if (to->sa_family != AF_INET)
         return 0;
     char line[1200], address[64], real[64], wanted[64];
-    inet_ntop(AF_INET, &((const struct sockaddr_in *)to)->sin_addr, wanted, sizeof wanted);
+    *ret_real = *(const struct sockaddr_in *)to;
+    inet_ntop(AF_INET, &ret_real->sin_addr, wanted, sizeof wanted);
     FILE *file = rules();
     int found = 0;
     while (file && !found && fgets(line, sizeof line, file))
         found = sscanf(line, "@%63s %63s", address, real) == 2 && strcmp(address, wanted) == 0;
     if (file)
         fclose(file);
-    return found && inet_pton(AF_INET, real, ret_real) == 1;
+    if (!found)
+        return 0;
+    char *port = strchr(real, ':');
+    if (port) {
+        *port++ = '\0';
+        ret_real->sin_port = htons((uint16_t)strtol(port, NULL, 10));
+    }
+    return inet_pton(AF_INET, real, &ret_real->sin_addr) == 1;
 }
 
 int connect(int fd, const struct sockaddr *to, socklen_t n) {
     int (*real)(int, const struct sockaddr *, socklen_t) = dlsym(RTLD_NEXT, "connect");
     if (fd >= 0 && fd < FDS_MAX)
-        disguises[fd].s_addr = 0;
-    struct in_addr address;
-    if (fd < 0 || fd >= FDS_MAX || !disguised(to, &address))
+        disguises[fd].sin_family = AF_UNSPEC;
+    struct sockaddr_in there;
+    if (fd < 0 || fd >= FDS_MAX || !disguised(to, &there))
         return real(fd, to, n);
-    struct sockaddr_in there = *(const struct sockaddr_in *)to;
-    disguises[fd] = there.sin_addr;
-    there.sin_addr = address;
+    disguises[fd] = *(const struct sockaddr_in *)to;
     return real(fd, (struct sockaddr *)&there, sizeof there);
 }
 
 int getpeername(int fd, struct sockaddr *to, socklen_t *n) {
     int (*real)(int, struct sockaddr *, socklen_t *) = dlsym(RTLD_NEXT, "getpeername");
     int status = real(fd, to, n);
-    if (status == 0 && fd < FDS_MAX && to->sa_family == AF_INET && disguises[fd].s_addr)
-        ((struct sockaddr_in *)to)->sin_addr = disguises[fd];
+    if (status == 0 && fd < FDS_MAX && to->sa_family == AF_INET && disguises[fd].sin_family == AF_INET)
+        *(struct sockaddr_in *)to = disguises[fd];
     return status;
 }

@@ -48,13 +48,17 @@ class Request:
 
 @dataclass
 class Server:
-    """A listening socket and its threads. `url` is its base: "http://127.0.0.1:PORT"."""
+    """A listening socket and its threads. `url` is its base: "http://127.0.0.1:PORT".
+
+    With `pages` (path → content type and body) it has those and nothing of the table below.
+    """
 
     context: ssl.SSLContext | None = None
     host: str = "127.0.0.1"
     port: int = 0
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
+    pages: dict[str, tuple[str, str]] | None = None
 
     def __post_init__(self) -> None:
         self.stopping = threading.Event()
@@ -137,13 +141,13 @@ class Connection:
         request = self._read_head()
         if request is None:
             return False
-        route, takes_body = ROUTES.get(request.path, (None, True))
+        routes = ROUTES if self.server.pages is None else {}
+        route, takes_body = routes.get(request.path, (page, True))
         if takes_body:
             self._read_body(request)
         self.server.requests.append(request)
-        if route is None:
-            family = ROUTES.get("/" + request.path.split("/")[1] + "/*")
-            route = family[0] if family else missing
+        if route is page:
+            route, _ = routes.get("/" + request.path.split("/")[1] + "/*", (page, True))
         return route(self, request) is not False
 
     def _read_head(self) -> Request | None:
@@ -213,8 +217,13 @@ def route(path: str, takes_body: bool = True) -> Callable[[Route], Route]:
     return register
 
 
-def missing(c: Connection, r: Request) -> None:
-    c.answer("no such page", "404 Not Found", r.method)
+def page(c: Connection, r: Request) -> None:
+    """One of the server's pages, or none."""
+    kind, body = (c.server.pages or {}).get(r.path, ("", ""))
+    if kind:
+        c.answer(body, method=r.method, Content_Type=kind)
+    else:
+        c.answer("no such page", "404 Not Found", r.method)
 
 
 def echo_of(r: Request) -> bytes:

@@ -47,6 +47,15 @@ static inline int js_rc_dec(const void *p)
     cat "$here/engine/freeze.c" >>quickjs.c
 }
 
+# What the engine watches is the stack in linear memory; in WebAssembly calls also take native stack, of which the parsers need twenty times as much. They may use less
+# of the one, so that deep nesting is an error before the other is full, which would be a trap.
+engine_bound_parsers() {
+    step "bound how deep the parsers nest"
+    hint "next_token or json_next_token in quickjs.c has changed; adapt guest/js/engine/adapt.sh"
+    [ "$(grep -cFx '    if (js_check_stack_overflow(s->ctx->rt, 1000)) {' quickjs.c)" = 2 ]
+    sed -i 's/^    if (js_check_stack_overflow(s->ctx->rt, 1000)) {$/    if (js_check_stack_overflow(s->ctx->rt, 1310720)) {/' quickjs.c
+}
+
 # For tests (CAPSULE_GC_STRESS): once an image is complete cycles are collected before every allocation of an object, and what's freed is overwritten, so that an object
 # which is used after that is noticed.
 engine_stress() {
@@ -69,5 +78,6 @@ engine_adapt() {
     engine_spread_hashes
     engine_keep_last_arena
     engine_freeze_heap
+    engine_bound_parsers
     engine_stress
 }

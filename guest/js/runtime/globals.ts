@@ -15,9 +15,14 @@ function require(name: unknown): unknown {
   throw error;
 }
 
+/** Packages for Node end their process; here that's a mistake which says so. */
+function exit(): never {
+  throw new Error("process.exit() isn't there in a sandbox: return from the task, or throw an error");
+}
+
 /** Defines them. Once, while the base image is built. */
 export function install(): void {
   define(Math, "random", native.random);
   define(globalThis, "require", require);
-  define(globalThis, "process", { env: inside.sdk.env });
+  define(globalThis, "process", Object.defineProperty({ env: inside.sdk.env }, "exit", { value: exit, writable: true, configurable: true }));
 }

@@ -94,7 +94,23 @@ function shownStack(this: Error): unknown {
   return shown === "" ? headline(this) : `${headline(this)}\n${shown}`;
 }
 
-/** Puts the accessor in place. Once, while the base image is built. */
+const capture = Error.captureStackTrace;
+
+/** As the engine's own, but what it leaves on an object is looked up when it's read, as on errors. */
+function captureStackTrace(target: object, above?: Function): void {
+  capture(target, above);
+  const frames = Object.getOwnPropertyDescriptor(target, "stack")?.value;
+  if (typeof frames !== "string") return;
+  let shown: unknown;
+  Object.defineProperty(target, "stack", {
+    get: () => (shown ??= `${headline(target as Error)}\n${mapFrames(frames)}`),
+    set: (value) => (shown = value),
+    configurable: true,
+  });
+}
+
+/** Puts the accessors in place. Once, while the base image is built. */
 export function install(): void {
   Object.defineProperty(Error.prototype, "stack", { ...own, get: shownStack });
+  Object.defineProperty(Error, "captureStackTrace", { value: captureStackTrace, writable: true, configurable: true });
 }

@@ -68,19 +68,17 @@ function quickly(value: unknown, outer: boolean): Quick | undefined {
         return part - part === 0 ? part : giveUp();
       case "string": {
         const n = part.length;
-        if ((n !== 24 && n !== 27) || part.charCodeAt(n - 1) !== 90 || !wasDate(this, key)) return part;
-        if (outer) return part;
+        if ((n !== 24 && n !== 27) || outer || !isOfDate(this, key, part)) return part;
         plain = { $datetime: part };
         forms++;
         break;
       }
       case "object": {
-        if (part === null) return this[key] !== null && wasDate(this, key) ? giveUp() : null; // an invalid Date
+        if (part === null) return nullOf(this, key);
         if (isArray(part)) break;
         const prototype = getPrototypeOf(part);
         if (prototype === objectPrototype || prototype === null) break;
-        const { tag, value: inner } = formOf(part, outer);
-        plain = tag === undefined || outer ? inner : { [tag]: inner };
+        plain = formed(part, outer);
         if (typeof plain !== "object") return plain;
         forms++;
         break;
@@ -104,6 +102,21 @@ function quickly(value: unknown, outer: boolean): Quick | undefined {
 
 function giveUp(): never {
   throw GIVEN_UP;
+}
+
+/** What JSON.stringify is to write for an object that isn't a plain one. */
+function formed(part: object, outer: boolean): unknown {
+  const { tag, value } = formOf(part, outer);
+  return tag === undefined || outer ? value : { [tag]: value };
+}
+
+/** Whether a text that could be one of a Date is one. */
+function isOfDate(holder: Fields, key: string, text: string): boolean {
+  return text.charCodeAt(text.length - 1) === 90 && wasDate(holder, key);
+}
+
+function nullOf(holder: Fields, key: string): null {
+  return holder[key] !== null && wasDate(holder, key) ? giveUp() : null; // an invalid Date
 }
 
 /** Whether a Date stood there before its toJSON() was called. A getter isn't run again: what it gave stands. */

@@ -127,6 +127,7 @@ function classOf(error: unknown): string | undefined {
   const name = property(error, "name");
   const inherited = !gaveName(error);
   const constructor = property(property(error, "constructor"), "name");
+  if (constructor === "Object" && inherited) return undefined;
   for (const candidate of inherited ? [constructor, name] : [name, constructor]) {
     if (typeof candidate === "string" && candidate !== "") return clip(candidate, 1000);
   }

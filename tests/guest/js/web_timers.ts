@@ -96,20 +96,18 @@ async function nested(c: Checks): Promise<void> {
   const fired: number[] = [];
   await Promise.all(
     random.map(
-      (ms) =>
+      (ms, i) =>
         new Promise<void>((resolve) =>
           setTimeout(() => {
-            fired.push(ms);
+            fired.push(i);
             resolve();
           }, ms),
         ),
     ),
   );
-  c.equal(
-    "a heap",
-    fired,
-    [...random].sort((x, y) => x - y),
-  );
+  // However slow this machine is: a timer that was set earlier, for no longer, comes earlier.
+  const late = fired.filter((i, at) => fired.slice(0, at).some((j) => j > i && random[j]! >= random[i]!));
+  c.equal("a heap", [fired.length, late], [300, []]);
 }
 
 export const main = task({ name: "main", compute: "HIGH", ram: "512MB" }, async () => {

@@ -56,7 +56,6 @@ function plainFirst(value: unknown, at: number, all: unknown[]): unknown {
 function traceOf(values: unknown[]): string {
   const holder = new Error(format(...values));
   holder.name = "Trace";
-  Error.captureStackTrace?.(holder, methods.trace);
   return String(stackOf(holder) ?? holder);
 }
 

@@ -6,13 +6,20 @@ import { structuredClone } from "./clone.js";
 
 const ours = Symbol("made by the platform");
 
+let began = native.monotonicMs();
 let origin: number | undefined;
 let timeline: PerformanceEntry[] = [];
 
-/** Forgets the origin of time and all entries: they were another sandbox's, or the image's. */
+/** Time begins, and entries are forgotten: they were another sandbox's, or the image's. */
 export function refresh(): void {
+  began = native.monotonicMs();
   origin = undefined;
   if (timeline.length > 0) timeline = [];
+}
+
+/** Milliseconds since this sandbox began. */
+function now(): number {
+  return native.monotonicMs() - began;
 }
 
 /** Something that was measured. */
@@ -73,7 +80,7 @@ export class PerformanceMark extends PerformanceEntry {
   /** @throws TypeError for a negative time */
   constructor(name: string, options?: PerformanceMarkOptions) {
     if (arguments.length === 0) throw new TypeError("PerformanceMark: 1 argument required, but only 0 present");
-    const start = options?.startTime === undefined ? native.monotonicMs() : Number(options.startTime);
+    const start = options?.startTime === undefined ? now() : Number(options.startTime);
     if (!(start >= 0)) throw new TypeError("PerformanceMark: startTime must not be negative");
     super(ours, String(name), "mark", start, 0, detailOf(options?.detail));
   }
@@ -112,7 +119,7 @@ function spanOf({ start, end, duration }: PerformanceMeasureOptions): [start: nu
       ? timeOf(end)
       : start !== undefined && duration !== undefined
         ? timeOf(start) + duration
-        : native.monotonicMs();
+        : now();
   const from = start !== undefined ? timeOf(start) : duration !== undefined ? to - duration : 0;
   return [from, to];
 }
@@ -137,11 +144,11 @@ export class Performance extends EventTarget {
 
   /** Milliseconds since the sandbox began, with fractions. */
   now(): number {
-    return native.monotonicMs();
+    return now();
   }
   /** When the sandbox began: milliseconds since 1970. */
   get timeOrigin(): number {
-    return (origin ??= Date.now() - native.monotonicMs());
+    return (origin ??= Date.now() - now());
   }
   mark(name: string, options?: PerformanceMarkOptions): PerformanceMark {
     const mark = new PerformanceMark(name, options);
