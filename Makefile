@@ -15,7 +15,7 @@ run: all ## run the main example
 	@build/capsule run examples/report/main.py
 
 .PHONY: test
-test: all asan tsan ## build everything and run every test
+test: all stress asan tsan ## build everything and run every test
 	@ctest --test-dir build/cmake/release --output-on-failure -j $(JOBS)
 
 .PHONY: lint
@@ -47,6 +47,12 @@ deps: ## prepare what the C parts stand on
 .PHONY: guests
 guests: deps ## build the interpreters that run inside the sandbox
 	@for recipe in guest/*/build.sh; do "$$recipe" build/lib/capsule; done
+
+# A JavaScript guest for tests that collects garbage before every allocation.
+.PHONY: stress
+stress: program
+	@guest/js/build.sh build/lib/capsule-stress stress
+	@ln -sfn ../capsule/curl.so build/lib/capsule-stress/curl.so
 
 # One build at a time per tree: two makes must not configure and compile into the same folder.
 define build_c

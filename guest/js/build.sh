@@ -45,6 +45,9 @@ build_engine() {
     done
     "$wasi/bin/wasi-ar" crs "$out/lib/libengine.a" ./*.o
     cp quickjs/upstream-quickjs/quickjs.h "$out/include/"
+    step "compile the compiler to bytecode, for this machine"
+    cc -std=gnu17 -O1 -g0 -DNDEBUG -D_GNU_SOURCE -w -Iquickjs/upstream-quickjs "$here/engine/compile.c" \
+        quickjs/upstream-quickjs/{quickjs,dtoa,libregexp,libunicode}.c -lm -lpthread -o "$out/compile"
     cp -r hacl "$out/include/hacl"
     cp quickjs/LICENSE "$out/LICENSE"
 }
@@ -58,6 +61,8 @@ build_runtime() {
     rm -rf guest/js/runtime/node_modules
     ln -s "$packages/node_modules" guest/js/runtime/node_modules
     node guest/js/runtime/bundle.mjs guest/js/runtime/main.ts "$out/runtime.js"
+    step "compile it to bytecode"
+    "$engine/compile" "$out/runtime.js" capsule:runtime "$out/runtime.bytecode"
 }
 
 build_js_link() {
@@ -70,7 +75,8 @@ build_js_link() {
         objects+=("$(basename "$file" .c).o")
     done
     step "link"
-    "$wasi/bin/wasi-cc" "${guest_link_flags[@]}" -O3 "${objects[@]}" "$engine/lib/libengine.a" -lwasi-emulated-signal \
+    # Of the stack the engine may use two MiB (shim.c); the rest is for C code between two of its checks.
+    "$wasi/bin/wasi-cc" "${guest_link_flags[@]}" -Wl,-z,stack-size=3145728 -O3 "${objects[@]}" "$engine/lib/libengine.a" -lwasi-emulated-signal \
         -lwasi-emulated-process-clocks -o linked.wasm
     optimise_and_split linked.wasm
 }
@@ -94,7 +100,8 @@ recipe_fetch quickjs_ng-0.17.0.2.tar.gz 43d2e48272208721a7aaea8e3f02d4b9318f12ef
 engine_tar=$result
 debian13_source python3.13 python3.13_$python_version.orig.tar.xz 93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640
 python_tar=$result
-recipe "js-engine$suffix" build_engine "text:${variant_flags[*]}" "text:$engine_tar" "text:$python_tar" "text:$wasi" "file:$here/engine/adapt.sh" "file:$here/engine/freeze.c"
+recipe "js-engine$suffix" build_engine "text:${variant_flags[*]}" "text:$engine_tar" "text:$python_tar" "text:$wasi" "file:$here/engine/adapt.sh" "file:$here/engine/freeze.c" \
+    "file:$here/engine/compile.c"
 engine=$result
 
 npm_packages js-packages "$here/runtime"
@@ -103,7 +110,7 @@ sources=()
 while IFS= read -r file; do
     sources+=("text:${file#"$root/"}" "file:$file")
 done < <(find "$here/runtime" "$root/sdk/js/src" -name node_modules -prune -o -type f -print | LC_ALL=C sort)
-recipe js-runtime build_runtime "text:$packages" "${sources[@]}"
+recipe "js-runtime$suffix" build_runtime "text:$packages" "text:$engine" "${sources[@]}"
 runtime=$result
 
 recipe "js-link$suffix" build_js_link "text:$engine" "text:$runtime" "${split_inputs[@]}" "${shim[@]/#/file:}" "${headers[@]/#/file:}"

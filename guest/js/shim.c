@@ -1,19 +1,19 @@
 /* The JavaScript guest: QuickJS-ng behind the calls of guest/abi.h.
  *
  * Owns the engine and the functions of the runtime that do the work; everything that can be TypeScript is TypeScript (runtime/main.ts).
- * guest_boot evaluates the runtime, which is linked in as text; guest_load evaluates the application's bundle; guest_call runs once in every
+ * guest_boot evaluates the runtime, which is linked in as bytecode; guest_load evaluates the application's bundle; guest_call runs once in every
  * sandbox: it makes no copies it doesn't need and touches few pages.
  * Thread rule: one thread; there are no others in a sandbox. */
 #include "abi.h"
 #include "engine.h"
 #include "host.h"
 #include "message.h"
-#include "runtime_text.h"
+#include "runtime_bytecode.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Of 8 MiB in linear memory, so that the native stack (15 MiB), which calls take as well, is never full first: some 6,500 plain calls deep. engine/adapt.sh has
+/* Of 3 MiB in linear memory, so that the native stack (15 MiB), which calls take as well, is never full first: some 6,500 plain calls deep. engine/adapt.sh has
  * the parsers' share. */
 enum { STACK_MAX = 2 * 1024 * 1024 };
 
@@ -108,40 +108,15 @@ static JSValue evaluate(const char *text, size_t n, const char *name, JSModuleDe
 }
 
 /* Why the guest doesn't boot. */
-static void print_exception(JSContext *context) {
-    JSValue error = JS_GetException(context), stack = JS_GetPropertyStr(context, error, "stack");
-    const char *message = JS_ToCString(context, error), *trace = JS_ToCString(context, stack);
+static void print_exception(void) {
+    JSValue error = JS_GetException(js), stack = JS_GetPropertyStr(js, error, "stack");
+    const char *message = JS_ToCString(js, error), *trace = JS_ToCString(js, stack);
     fprintf(stderr, "%s\n%s\n", message ? message : "?", trace ? trace : "");
 }
 
-/* The runtime as bytecode without the text of its functions: each function would keep its own, the inner ones' over again, and an image is the better the
- * smaller. Compiled in an engine of its own, so that what that leaves behind lies where the real one is then made. NULL: it failed. */
-static uint8_t *compile_runtime(size_t *ret_n) {
-    JSRuntime *runtime = JS_NewRuntime();
-    JSContext *compiler = runtime ? JS_NewContext(runtime) : NULL;
-    if (!compiler || native_install(compiler))
-        return NULL;
-    JS_SetMaxStackSize(runtime, STACK_MAX);
-    JSValue module = JS_Eval(compiler, (const char *)runtime_text, runtime_text_n, "capsule:runtime",
-                             JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
-    if (JS_IsException(module)) {
-        print_exception(compiler);
-        return NULL;
-    }
-    uint8_t *written = JS_WriteObject(compiler, ret_n, module, JS_WRITE_OBJ_BYTECODE | JS_WRITE_OBJ_STRIP_SOURCE);
-    uint8_t *bytecode = written ? malloc(*ret_n) : NULL;
-    if (bytecode)
-        memcpy(bytecode, written, *ret_n);
-    js_free(compiler, written);
-    JS_FreeValue(compiler, module);
-    JS_FreeContext(compiler);
-    JS_FreeRuntime(runtime);
-    memset(runtime_text, 0, runtime_text_n);
-    return bytecode;
-}
-
-static int boot_runtime(const uint8_t *bytecode, size_t n) {
-    JSValue compiled = JS_ReadObject(js, bytecode, n, JS_READ_OBJ_BYTECODE);
+static int boot_runtime(void) {
+    JSValue compiled = JS_ReadObject(js, runtime_bytecode, runtime_bytecode_n, JS_READ_OBJ_BYTECODE);
+    memset(runtime_bytecode, 0, runtime_bytecode_n);
     if (JS_IsException(compiled) || JS_ResolveModule(js, compiled) < 0)
         return -1;
     JSModuleDef *module = JS_VALUE_GET_PTR(compiled);
@@ -160,17 +135,14 @@ static int boot_runtime(const uint8_t *bytecode, size_t n) {
 }
 
 uint32_t guest_boot(void) {
-    size_t n;
-    uint8_t *bytecode = compile_runtime(&n);
     js = new_context();
-    if (!bytecode || !js)
+    if (!js)
         return 1;
     loop_install(js);
-    if (native_install(js) || boot_runtime(bytecode, n) || install_sdk()) {
-        print_exception(js);
+    if (native_install(js) || boot_runtime() || install_sdk()) {
+        print_exception();
         return 1;
     }
-    free(bytecode);
     return 0;
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 PROGRAMS = Path(__file__).resolve().parent.parent / "guest" / "js"
+UNDER_STRESS = os.environ.get("CAPSULE_GUESTS", "").endswith("stress")
 
 
 @pytest.fixture
@@ -105,6 +106,15 @@ def test_sandboxes_start_alike_and_differ_where_they_must(run):
     one, two = result["who"]
     assert one["runId"] == two["runId"] == result["me"]
     assert one["taskId"] != two["taskId"]
+
+
+def test_when_cycles_are_collected(capsule, write):
+    """In the guest that is under stress: at once. Other tests rely on that."""
+    text = (
+        "function cycle(): WeakRef<object> { const a: { b?: object } = {}; a.b = a; return new WeakRef(a); }\n"
+        + main_of("async () => { const ref = cycle(); await null; return [{}, ref.deref() === undefined][1]; }")
+    )
+    assert json.loads(capsule("run", write({"main.ts": text})).stdout) is UNDER_STRESS
 
 
 # --- files that can be run

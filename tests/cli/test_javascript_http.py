@@ -97,5 +97,9 @@ def test_secrets_go_into_headers_and_nowhere_else(capsule, tmp_path, server):
 
 
 def test_requests_run_at_the_same_time(capsule, tmp_path, server):
-    body = "async (url: string) => (await Promise.all(Array.from({ length: 200 }, () => fetch(url).then((r) => r.text())))).length"
-    assert envelope_of(capsule, program(tmp_path, body), server.url + "/echo", toml=allowed(server.address))["result"] == 200
+    body = (
+        "async (url: string) => (await Promise.all(Array.from({ length: 200 }, () => fetch(url).then((r) => r.text()))))"
+        ".length"
+    )
+    file = program(tmp_path, body, 'compute: "HIGH"')
+    assert envelope_of(capsule, file, server.url + "/echo", toml=allowed(server.address))["result"] == 200
