@@ -1,6 +1,8 @@
 /* Slots: reserving address space, mapping images into it, resetting what a guest wrote. */
 #include "sandbox/slot.h"
+#include "base/buffer.h"
 #include "base/fault.h"
+#include "sandbox/fault_around.h"
 #include "sandbox/pagemap.h"
 #include <errno.h>
 #include <pthread.h>
@@ -16,7 +18,7 @@ enum { CHUNK_SLOTS = 32, CHUNKS_MAX = 1024, SCAN_RUNS = 512 };
 
 struct slot_arena {
     pthread_mutex_t lock;
-    int pagemap; /* -1: not supported */
+    int pagemap, fault_around; /* -1: not supported */
     unsigned max_slots, used;
     uint8_t *chunks[CHUNKS_MAX];
     unsigned chunks_n, chunk_used; /* slots cut from the newest chunk */
@@ -30,6 +32,7 @@ int slot_arena_new(unsigned max_slots, struct slot_arena **ret, struct error *er
     unsigned most = CHUNK_SLOTS * CHUNKS_MAX;
     arena->max_slots = max_slots < most ? max_slots : most;
     arena->pagemap = pagemap_open();
+    arena->fault_around = fault_around_open();
     pthread_mutex_init(&arena->lock, NULL);
     *ret = arena;
     return 0;
@@ -44,8 +47,8 @@ void slot_arena_free(struct slot_arena *arena) {
     }
     for (unsigned i = 0; i < arena->chunks_n; i++)
         munmap(arena->chunks[i], CHUNK_SLOTS * STRIDE);
-    if (arena->pagemap >= 0)
-        close(arena->pagemap);
+    cleanup_close(&arena->pagemap);
+    cleanup_close(&arena->fault_around);
     pthread_mutex_destroy(&arena->lock);
     free(arena);
 }
@@ -129,6 +132,7 @@ static int map_new(struct slot_arena *arena, struct image *image, struct slot **
         arena_put(arena, slot);
         return r;
     }
+    fault_around_stop(arena->fault_around, slot->base, image->info.size);
     slot->image = image_retain(image);
     slot->size = image->info.size;
     hot_pages_copy(&image->hot, slot->base, slot->size);

@@ -249,7 +249,8 @@ def test_no_main(capsule, write):
 
 
 def test_main_is_no_task(capsule, write):
-    refused(capsule, write({"main.ts": "export const main = () => 1;\n"}), "declares no task", "hint: export const main = task(")
+    entry = write({"main.ts": "export const main = () => 1;\n"})
+    refused(capsule, entry, "declares no task", "hint: export const main = task(")
 
 
 def test_two_tasks_of_one_name(capsule, write):
@@ -262,7 +263,8 @@ def test_syntax_error(capsule, write):
 
 
 def test_a_type_error_alone_is_no_reason_not_to_run(capsule, write):
-    assert capsule("run", write({"main.ts": main_of("(): number => { const s: number = 'text' as never; return s; }")})).stdout == "text\n"
+    entry = write({"main.ts": main_of("(): number => { const s: number = 'text' as never; return s; }")})
+    assert capsule("run", entry).stdout == "text\n"
 
 
 def test_unresolved_import(capsule, write):
@@ -271,7 +273,14 @@ def test_unresolved_import(capsule, write):
 
 
 @pytest.mark.parametrize(
-    ("module", "instead"), [("fs", "files"), ("node:fs/promises", "files"), ("http", "fetch"), ("child_process", "sandbox"), ("crypto", "crypto")]
+    ("module", "instead"),
+    [
+        ("fs", "files"),
+        ("node:fs/promises", "files"),
+        ("http", "fetch"),
+        ("child_process", "sandbox"),
+        ("crypto", "crypto"),
+    ],
 )
 def test_node_modules(capsule, write, module, instead):
     entry = write({"main.ts": f'import * as it from "{module}";\n' + main_of("() => it")})
@@ -341,14 +350,16 @@ def test_traceback_names_the_users_lines(capsule, write, tmp_path):
             "src/main.ts": 'import { task } from "@capsule-run/sdk";\nimport { check } from "../lib/check";\n\n'
             "interface Input {\n  n: number;\n}\n\n"
             'export const main = task({ name: "main", maxRetries: 0 }, (input: Input) => check(input.n));\n',
-            "lib/check.ts": "type N = number;\n\nexport function check(n: N): N {\n  if (n > 1) throw new RangeError(`too large: ${n}`);\n"
+            "lib/check.ts": "type N = number;\n\nexport function check(n: N): N {\n"
+            "  if (n > 1) throw new RangeError(`too large: ${n}`);\n"
             "  return n;\n}\n",
             "capsule.toml": "",
         }
     )
     done = capsule("run", entry, '{"n": 2}')
     assert done.returncode == 1
-    assert re.search(r"RangeError: too large: 2\n    at check \(lib/check\.ts:4:\d+\)\n    at src/main\.ts:8:\d+\n", done.stderr)
+    frames = r"    at check \(lib/check\.ts:4:\d+\)\n    at src/main\.ts:8:\d+\n"
+    assert re.search(rf"RangeError: too large: 2\n{frames}", done.stderr)
     assert "capsule:" not in done.stderr
 
 
@@ -358,14 +369,16 @@ def test_stack_is_mapped_where_the_program_reads_it(capsule, write):
 
 
 def test_console(capsule, write):
-    entry = write({"main.ts": main_of('() => { console.log({ a: [1, { b: new Map([["k", 1]]) }] }, "%s", 1); console.error("oops"); }')})
+    body = '() => { console.log({ a: [1, { b: new Map([["k", 1]]) }] }, "%s", 1); console.error("oops"); }'
+    entry = write({"main.ts": main_of(body)})
     done = capsule("run", entry)
     assert done.stdout == "{ a: [ 1, { b: [Map] } ] } %s 1\nnull\n"
     assert done.stderr == "oops\n"
 
 
 def test_envelope_of_a_failure(capsule, write):
-    envelope = json.loads(capsule("run", write({"main.ts": main_of("() => { throw new TypeError('no') }")}), "--json").stdout)
+    entry = write({"main.ts": main_of("() => { throw new TypeError('no') }")})
+    envelope = json.loads(capsule("run", entry, "--json").stdout)
     assert envelope["error"]["type"] == "task_error"
     assert envelope["error"]["class"] == "TypeError"
     assert envelope["error"]["message"] == "no"
@@ -389,8 +402,10 @@ def test_files(capsule, write, tmp_path):
             '  const text = await files.readText("./data/in.txt");\n'
             '  await files.writeText("data/out.txt", text.toUpperCase() + "\\n");\n'
             '  await files.writeBytes("/project/data/out.bin", new Uint8Array([0, 255]));\n'
-            '  const failed = await Promise.allSettled([files.writeText("fixed/x", ""), files.readText("main.ts"), files.readBytes("data")]);\n'
-            '  return [(await files.list("data")).sort(), await files.exists("data/no"), await files.exists("data/in.txt"),\n'
+            '  const calls = [files.writeText("fixed/x", ""), files.readText("main.ts"), files.readBytes("data")];\n'
+            "  const failed = await Promise.allSettled<unknown>(calls);\n"
+            '  const [no, yes] = [await files.exists("data/no"), await files.exists("data/in.txt")];\n'
+            '  return [(await files.list("data")).sort(), no, yes,\n'
             '    failed.map((f) => (f as PromiseRejectedResult).reason.code)];\n'
             "});\n",
             "data/in.txt": "grüße",
@@ -406,6 +421,7 @@ def test_files(capsule, write, tmp_path):
 
 def test_environment(capsule, write):
     body = "() => [env.GIVEN, process.env.GIVEN, process.env.OTHER ?? null, Object.keys(env)]"
-    text = 'import { env, task } from "@capsule-run/sdk";\n' + main_of(body, 'name: "main", envVariables: ["GIVEN"]')[len(HEAD) :]
+    main = main_of(body, 'name: "main", envVariables: ["GIVEN"]')
+    text = 'import { env, task } from "@capsule-run/sdk";\n' + main[len(HEAD) :]
     done = capsule("run", write({"main.ts": text}), env={"GIVEN": "x", "OTHER": "y"})
     assert json.loads(done.stdout) == ["x", "x", None, ["GIVEN"]]

@@ -39,7 +39,8 @@ def test_programming_interface(http_run, server):
 
 
 def test_tls_and_http2(capsule, tmp_path, tls):
-    file = program(tmp_path, "async (urls: string[]) => Promise.all(urls.map(async (url) => (await fetch(url)).status))")
+    body = "async (urls: string[]) => Promise.all(urls.map(async (url) => (await fetch(url)).status))"
+    file = program(tmp_path, body)
     urls = [tls.good.url + "/echo", tls.old.url + "/echo"]
     toml = allowed(tls.good.address, tls.old.address)
     envelope = envelope_of(capsule, file, json.dumps(urls), toml=toml, env={"SSL_CERT_FILE": str(tls.bundle)})
@@ -98,8 +99,9 @@ def test_secrets_go_into_headers_and_nowhere_else(capsule, tmp_path, server):
 
 def test_requests_run_at_the_same_time(capsule, tmp_path, server):
     body = (
-        "async (url: string) => (await Promise.all(Array.from({ length: 200 }, () => fetch(url).then((r) => r.text()))))"
-        ".length"
+        "async (url: string) => {"
+        "  const texts = Array.from({ length: 200 }, () => fetch(url).then((r) => r.text()));"
+        "  return (await Promise.all(texts)).length; }"
     )
     file = program(tmp_path, body, 'compute: "HIGH"')
     assert envelope_of(capsule, file, server.url + "/echo", toml=allowed(server.address))["result"] == 200

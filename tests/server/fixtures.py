@@ -171,8 +171,8 @@ PROGRAMS = Path(__file__).resolve().parent.parent / "guest"
 def http_run(capsule: Callable[..., Any], tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """http_run("http_probe.py:task", *arguments, hosts=[…], toml=…, env=…) -> envelope of a run of that task.
 
-    hosts are the program's allowed_hosts (None: the default); toml is added to capsule.toml; also names further files that the
-    program needs. The envelope has the run's output besides: "stdout", "stderr" and "code".
+    hosts are the program's allowed_hosts (None: the default); toml is added to capsule.toml; also names further files
+    that the program needs. The envelope has the run's output besides: "stdout", "stderr" and "code".
     """
 
     def run(
@@ -191,7 +191,8 @@ def http_run(capsule: Callable[..., Any], tmp_path: Path) -> Callable[..., dict[
         defaults = "" if hosts is None else f"[tasks]\ndefault_allowed_hosts = {json.dumps(list(hosts))}\n"
         (project / "capsule.toml").write_text(defaults + toml)
         (project / "args.json").write_text(json.dumps(arguments))
-        done = capsule("run", "--json", "--task", task, "--args-file", "args.json", Path(program).name, cwd=project, **keywords)
+        options = ["--json", "--task", task, "--args-file", "args.json"]
+        done = capsule("run", *options, Path(program).name, cwd=project, **keywords)
         envelope: dict[str, Any] = json.loads(done.stdout)
         return envelope | {"stdout": done.stdout, "stderr": done.stderr, "code": done.returncode}
 
