@@ -118,4 +118,4 @@ link=$result
 
 guest_install "$1" js "$version" "$link/core.wasm" "$link/memory.bin"
 esbuild=$packages/node_modules/@esbuild/linux-x64/bin/esbuild
-cmp -s "$esbuild" "$1/esbuild" || { rm -f "$1/esbuild.new"; cp "$esbuild" "$1/esbuild.new"; mv "$1/esbuild.new" "$1/esbuild"; }
+cmp -s "$esbuild" "$1/esbuild" || { cp "$esbuild" "$1/esbuild.$$" && mv "$1/esbuild.$$" "$1/esbuild"; }
