@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char MESSAGE_PLAIN[] = "{\"ok\":true,\"tagged\":false}";
+_Static_assert(sizeof MESSAGE_PLAIN == MESSAGE_PLAIN_N + 1, "its length is in message.h");
+
 enum { LENGTH_N = 4, SMALL = GUEST_MESSAGE_SMALL };
 
 static _Alignas(4096) struct {
@@ -65,4 +68,25 @@ uint64_t message_pack(const char *header, size_t header_n, const char *body, siz
 
 uint64_t message_constant(const char *header, size_t header_n) {
     return message_pack(header, header_n <= SMALL - LENGTH_N ? header_n : 0, NULL, 0);
+}
+
+uint64_t message_out_of_memory(void) {
+    static const char header[] =
+        "{\"ok\":false,\"error\":{\"type\":\"out_of_memory\",\"message\":\"the task needs more memory than its "
+        "ram option allows\",\"retry\":true}}";
+    return message_constant(header, sizeof header - 1);
+}
+
+uint64_t message_not_a_message(void) {
+    static const char header[] =
+        "{\"ok\":false,\"error\":{\"type\":\"bad_input\",\"message\":\"the arguments aren't a message in "
+        "UTF-8\",\"retry\":false}}";
+    return message_constant(header, sizeof header - 1);
+}
+
+uint64_t message_broken(void) {
+    static const char header[] =
+        "{\"ok\":false,\"error\":{\"type\":\"task_error\",\"class\":\"SystemError\",\"message\":\"the "
+        "interpreter failed while it reported a failure\",\"retry\":true}}";
+    return message_constant(header, sizeof header - 1);
 }

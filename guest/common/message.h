@@ -25,6 +25,13 @@ uint64_t message_pack(const char *header, size_t header_n, const char *body, siz
 /* The same from a short header alone; never fails. */
 uint64_t message_constant(const char *header, size_t header_n);
 
+/* Replies that every guest has. The header of most successes: */
+extern const char MESSAGE_PLAIN[];
+enum { MESSAGE_PLAIN_N = 26 };
+uint64_t message_out_of_memory(void);
+uint64_t message_not_a_message(void); /* what came isn't one, or not in UTF-8 */
+uint64_t message_broken(void);        /* the interpreter failed while it reported a failure */
+
 /* Writes the parts to `to`, which has room for 4 + header_n + body_n bytes. */
 void message_write(uint8_t *to, const char *header, size_t header_n, const char *body, size_t body_n);
 

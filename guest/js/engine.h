@@ -45,8 +45,9 @@ bool loop_wait(JSContext *js, double timeout_ms);
 bool source_map_keep(const char *mappings, size_t n);
 
 struct source_position {
-    int32_t line, column;             /* in the bundle; line from 1, column from 1 */
-    int32_t source, source_line, source_column; /* found: source from 0, line from 1, column from 1; else source < 0 */
+    int32_t line, column;               /* in the bundle, from 1 */
+    int32_t source;                     /* from 0; negative: not found */
+    int32_t source_line, source_column; /* from 1 */
 };
 
 /* Looks n positions up, in place. They come sorted by line and column. */

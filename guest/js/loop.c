@@ -91,7 +91,9 @@ static bool tell(JSContext *js, uint32_t op) {
 
 bool loop_wait(JSContext *js, double timeout_ms) {
     uint32_t ids[TOLD_MAX];
-    int64_t timeout_ns = timeout_ms < 0 ? -1 : timeout_ms > 1e12 ? INT64_C(1000000000000000000) : (int64_t)(timeout_ms * 1e6);
+    int64_t timeout_ns = timeout_ms < 0      ? -1
+                         : timeout_ms > 1e12 ? INT64_C(1000000000000000000)
+                                             : (int64_t)(timeout_ms * 1e6);
     int32_t n = op_next(ids, TOLD_MAX, timeout_ns);
     for (int32_t i = 0; i < n; i++)
         if (!tell(js, ids[i]))

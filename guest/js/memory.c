@@ -50,8 +50,8 @@ static size_t usable_size(const void *p) {
 }
 
 JSRuntime *memory_new_runtime(void) {
-    static const JSMallocFunctions functions = {js_memory_calloc, js_memory_malloc, js_memory_free, js_memory_realloc,
-                                                usable_size};
+    static const JSMallocFunctions functions = {js_memory_calloc, js_memory_malloc, js_memory_free,
+                                                js_memory_realloc, usable_size};
     return JS_NewRuntime2(&functions, NULL);
 }
 

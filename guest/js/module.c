@@ -135,7 +135,8 @@ static JSValue reply_of(JSContext *js, const uint8_t *bytes, size_t n, bool as_t
         return refused(js, GUEST_E_BAD_MESSAGE);
     JSValue parts[] = {
         JS_NewStringLen(js, m.header, m.header_n),
-        as_text ? JS_NewStringLen(js, m.body, m.body_n) : JS_NewUint8ArrayCopy(js, (const uint8_t *)m.body, m.body_n),
+        as_text ? JS_NewStringLen(js, m.body, m.body_n)
+                : JS_NewUint8ArrayCopy(js, (const uint8_t *)m.body, m.body_n),
     };
     if (!JS_IsException(parts[0]) && !JS_IsException(parts[1]))
         return JS_NewArrayFrom(js, 2, parts);

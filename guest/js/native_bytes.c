@@ -167,8 +167,10 @@ static JSValue digest(JSContext *js, JSValueConst self, int argc, JSValueConst *
 }
 
 const JSCFunctionListEntry native_bytes[] = {
-    JS_CFUNC_DEF("encodeUtf8", 1, encode_utf8),     JS_CFUNC_DEF("decodeUtf8", 2, decode_utf8),
-    JS_CFUNC_DEF("decodeLatin1", 1, decode_latin1), JS_CFUNC_DEF("randomFill", 1, random_fill),
+    JS_CFUNC_DEF("encodeUtf8", 1, encode_utf8),
+    JS_CFUNC_DEF("decodeUtf8", 2, decode_utf8),
+    JS_CFUNC_DEF("decodeLatin1", 1, decode_latin1),
+    JS_CFUNC_DEF("randomFill", 1, random_fill),
     JS_CFUNC_DEF("digest", 2, digest),
 };
 const int native_bytes_n = sizeof native_bytes / sizeof native_bytes[0];

@@ -79,7 +79,9 @@ static int read_all(int fd, struct content *to) {
     struct stat st;
     to->capacity = fstat(fd, &st) == 0 && st.st_size > 0 ? (size_t)st.st_size + 1 : 4096;
     for (;;) {
-        uint8_t *larger = !to->bytes || to->n == to->capacity ? realloc(to->bytes, to->bytes ? to->capacity *= 2 : to->capacity) : to->bytes;
+        uint8_t *larger = !to->bytes || to->n == to->capacity
+                              ? realloc(to->bytes, to->bytes ? to->capacity *= 2 : to->capacity)
+                              : to->bytes;
         if (!larger)
             return ENOMEM;
         to->bytes = larger;

@@ -20,14 +20,8 @@ enum { STACK_MAX = 2 * 1024 * 1024 };
 static JSContext *js;
 static JSValue begin_load, end_load, call_task, failed, sdk;
 
-static const char PLAIN[] = "{\"ok\":true,\"tagged\":false}";
-static const char OUT_OF_MEMORY[] = "{\"ok\":false,\"error\":{\"type\":\"out_of_memory\",\"message\":\"the task "
-                                    "needs more memory than its ram option allows\",\"retry\":true}}";
-static const char BROKEN[] = "{\"ok\":false,\"error\":{\"type\":\"task_error\",\"class\":\"InternalError\","
-                             "\"message\":\"the engine failed while it reported a failure\",\"retry\":true}}";
-static const char BAD_MESSAGE[] = "{\"ok\":false,\"error\":{\"type\":\"bad_input\",\"message\":\"the arguments "
-                                  "aren't a message in UTF-8\",\"retry\":false}}";
-static const char STUCK[] = "a promise is awaited that nothing can settle any more: no request, no task and no timer is under way";
+static const char STUCK[] =
+    "a promise is awaited that nothing can settle any more: no request, no task and no timer is under way";
 
 EXPORT(guest_alloc) void *guest_alloc(uint32_t n);
 EXPORT(guest_boot) uint32_t guest_boot(void);
@@ -73,7 +67,9 @@ static int install_sdk(void) {
 /* Only what's built in can be imported: the bundle has everything else inside. */
 static JSModuleDef *no_such_module(JSContext *context, const char *name, void *opaque) {
     (void)opaque;
-    JS_ThrowReferenceError(context, "no module \"%s\": a program can only import at run time what it names literally in its source", name);
+    JS_ThrowReferenceError(
+        context, "no module \"%s\": a program can only import at run time what it names literally in its source",
+        name);
     return NULL;
 }
 
@@ -153,8 +149,7 @@ static uint64_t last_resort(void) {
     JSValue error = JS_GetException(js), message = JS_GetPropertyStr(js, error, "message");
     const char *text = JS_ToCString(js, message);
     bool memory = !text || strcmp(text, "out of memory") == 0;
-    return memory ? message_constant(OUT_OF_MEMORY, sizeof OUT_OF_MEMORY - 1)
-                  : message_constant(BROKEN, sizeof BROKEN - 1);
+    return memory ? message_out_of_memory() : message_broken();
 }
 
 /* header or body NULL: not a string. */
@@ -164,7 +159,7 @@ static uint64_t pack_text(const char *header, size_t header_n, JSValueConst body
     uint64_t reply = header && text ? message_pack(header, header_n, text, n) : 0;
     if (reply || JS_HasException(js))
         return reply ? reply : last_resort();
-    return message_constant(OUT_OF_MEMORY, sizeof OUT_OF_MEMORY - 1);
+    return message_out_of_memory();
 }
 
 static uint64_t reply_header(JSValue header) {
@@ -181,7 +176,7 @@ static uint64_t reply_failure(JSValue reason) {
 /* The result of the runtime's call(): the body alone, with the header that nearly all replies have, or [header, body]. */
 static uint64_t reply_result(JSValue result) {
     if (JS_IsString(result))
-        return pack_text(PLAIN, sizeof PLAIN - 1, result);
+        return pack_text(MESSAGE_PLAIN, MESSAGE_PLAIN_N, result);
     JSValue header = JS_GetPropertyUint32(js, result, 0), body = JS_GetPropertyUint32(js, result, 1);
     size_t n;
     const char *text = JS_ToCStringLen(js, &n, header);
@@ -213,10 +208,10 @@ static uint64_t settle(JSValue promise, JSValue *ret) {
 /* The bundle, its source map behind it; `code` in the header says where one ends. Evaluates it; 0 or the reply that tells of a failure. */
 static uint64_t load_bundle(const struct message *in, int32_t code_n) {
     if (code_n < 0 || (size_t)code_n > in->body_n)
-        return message_constant(BAD_MESSAGE, sizeof BAD_MESSAGE - 1);
+        return message_not_a_message();
     char *text = malloc((size_t)code_n + 1);
     if (!text)
-        return message_constant(OUT_OF_MEMORY, sizeof OUT_OF_MEMORY - 1);
+        return message_out_of_memory();
     memcpy(text, in->body, (size_t)code_n);
     text[code_n] = '\0';
     JSModuleDef *module;
@@ -229,7 +224,7 @@ uint64_t guest_load(uint8_t *message, uint32_t n) {
     struct message in;
     int32_t code_n;
     if (message_parse(message, n, &in))
-        return message_constant(BAD_MESSAGE, sizeof BAD_MESSAGE - 1);
+        return message_not_a_message();
     JSValue header = JS_NewStringLen(js, in.header, in.header_n);
     JSValue body = JS_NewUint8ArrayCopy(js, (const uint8_t *)in.body, in.body_n);
     JSValueConst arguments[] = {header, body};
@@ -249,7 +244,7 @@ uint64_t guest_load(uint8_t *message, uint32_t n) {
 uint64_t guest_call(uint8_t *message, uint32_t n) {
     struct message in;
     if (message_parse(message, n, &in))
-        return message_constant(BAD_MESSAGE, sizeof BAD_MESSAGE - 1);
+        return message_not_a_message();
     JSValue arguments[] = {JS_NewStringLen(js, in.header, in.header_n), JS_NewStringLen(js, in.body, in.body_n)};
     message_free(message);
     if (JS_IsException(arguments[0]) || JS_IsException(arguments[1]))

@@ -69,7 +69,8 @@ static bool next_segment(struct reader *r) {
     if (!add_number(r, &r->column))
         return false;
     r->mapped = at_number(r);
-    if (r->mapped && (!add_number(r, &r->source) || !add_number(r, &r->source_line) || !add_number(r, &r->source_column)))
+    if (r->mapped &&
+        (!add_number(r, &r->source) || !add_number(r, &r->source_line) || !add_number(r, &r->source_column)))
         return false;
     return !at_number(r) || add_number(r, &name);
 }

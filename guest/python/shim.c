@@ -17,16 +17,6 @@
 
 static PyObject *load_function, *call_function, *too_long_function, *not_unicode_function;
 
-static const char PLAIN[] = "{\"ok\":true,\"tagged\":false}";
-static const char OUT_OF_MEMORY[] = "{\"ok\":false,\"error\":{\"type\":\"out_of_memory\",\"message\":\"the task "
-                                    "needs more memory than its ram option allows\","
-                                    "\"retry\":true}}";
-static const char BROKEN[] = "{\"ok\":false,\"error\":{\"type\":\"task_error\",\"class\":\"SystemError\","
-                             "\"message\":\"the interpreter failed while it "
-                             "reported a failure\",\"retry\":true}}";
-static const char BAD_MESSAGE[] = "{\"ok\":false,\"error\":{\"type\":\"bad_input\",\"message\":\"the arguments "
-                                  "aren't a message in UTF-8\",\"retry\":false}}";
-
 EXPORT(guest_alloc) void *guest_alloc(uint32_t n);
 EXPORT(guest_boot) uint32_t guest_boot(void);
 EXPORT(guest_load) uint64_t guest_load(uint8_t *message, uint32_t n);
@@ -115,8 +105,7 @@ uint32_t guest_boot(void) {
 static uint64_t last_resort(void) {
     bool memory = PyErr_ExceptionMatches(PyExc_MemoryError);
     PyErr_Clear();
-    return memory ? message_constant(OUT_OF_MEMORY, sizeof OUT_OF_MEMORY - 1)
-                  : message_constant(BROKEN, sizeof BROKEN - 1);
+    return memory ? message_out_of_memory() : message_broken();
 }
 
 /* (header, body) of two bytes objects; takes the reference. */
@@ -150,7 +139,7 @@ static uint64_t reply_text(PyObject *text) {
         Py_DECREF(text);
         return reply_pair(PyObject_CallFunction(too_long_function, "n", n));
     }
-    uint64_t reply = message_pack(PLAIN, sizeof PLAIN - 1, utf8, (size_t)n);
+    uint64_t reply = message_pack(MESSAGE_PLAIN, MESSAGE_PLAIN_N, utf8, (size_t)n);
     Py_DECREF(text);
     if (!reply)
         PyErr_NoMemory();
@@ -160,7 +149,7 @@ static uint64_t reply_text(PyObject *text) {
 uint64_t guest_load(uint8_t *message, uint32_t n) {
     struct message in;
     if (message_parse(message, n, &in))
-        return message_constant(BAD_MESSAGE, sizeof BAD_MESSAGE - 1);
+        return message_not_a_message();
     PyObject *header = PyUnicode_DecodeUTF8(in.header, (Py_ssize_t)in.header_n, NULL);
     message_free(message);
     PyObject *reply = header ? PyObject_CallOneArg(load_function, header) : NULL;
@@ -179,7 +168,7 @@ uint64_t guest_load(uint8_t *message, uint32_t n) {
 uint64_t guest_call(uint8_t *message, uint32_t n) {
     struct message in;
     if (message_parse(message, n, &in))
-        return message_constant(BAD_MESSAGE, sizeof BAD_MESSAGE - 1);
+        return message_not_a_message();
     PyObject *args[] = {
         PyUnicode_DecodeUTF8(in.header, (Py_ssize_t)in.header_n, NULL),
         PyUnicode_DecodeUTF8(in.body, (Py_ssize_t)in.body_n, NULL),
@@ -189,7 +178,7 @@ uint64_t guest_call(uint8_t *message, uint32_t n) {
         if (!PyErr_ExceptionMatches(PyExc_UnicodeError))
             return last_resort();
         PyErr_Clear();
-        return message_constant(BAD_MESSAGE, sizeof BAD_MESSAGE - 1);
+        return message_not_a_message();
     }
     PyObject *reply = PyObject_Vectorcall(call_function, args, 2, NULL);
     Py_DECREF(args[0]);

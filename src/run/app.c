@@ -277,8 +277,8 @@ static int read_tasks(const struct opening *o, const json_value *tasks, struct e
     qsort(app->tasks, n, sizeof *app->tasks, compare_tasks);
     for (size_t i = 1; i < n; i++) {
         if (strcmp(app->tasks[i - 1].policy.name, app->tasks[i].policy.name) == 0)
-            return error_set(err, ERROR_PROJECT, "%s: the name \"%s\" is taken by the task at %s", app->tasks[i].where,
-                             app->tasks[i].policy.name, app->tasks[i - 1].where);
+            return error_set(err, ERROR_PROJECT, "%s: the name \"%s\" is taken by the task at %s",
+                             app->tasks[i].where, app->tasks[i].policy.name, app->tasks[i - 1].where);
     }
     return 0;
 }
@@ -344,8 +344,9 @@ static int add_mounts(const struct opening *o, struct error *err) {
     size_t n = guest_mounts(app->guest, libraries);
     int r = mounts_copy(&app->mounts, libraries, n, err);
     /* A bundle has all its sources inside. */
-    return r == 0 && app->project.language == LANGUAGE_PYTHON ? mounts_add_project(&app->mounts, &app->project, err)
-                                                              : r;
+    return r == 0 && app->project.language == LANGUAGE_PYTHON
+               ? mounts_add_project(&app->mounts, &app->project, err)
+               : r;
 }
 
 static int obtain_image(const struct opening *o, struct json_document **ret_index, struct error *err) {

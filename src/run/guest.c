@@ -23,7 +23,10 @@
 enum { GUEST_JSON_MAX = 65536 };
 
 static const struct guest_kind kinds[] = {
-    [LANGUAGE_PYTHON] = {"python", "Python", 2, {{"lib/python3.13", "/lib/python3.13"}, {"lib/site", "/lib/site"}}},
+    [LANGUAGE_PYTHON] = {"python",
+                         "Python",
+                         2,
+                         {{"lib/python3.13", "/lib/python3.13"}, {"lib/site", "/lib/site"}}},
     /* Its runtime is in the base image. */
     [LANGUAGE_JAVASCRIPT] = {"js", "JavaScript", 0, {{NULL, NULL}}},
 };

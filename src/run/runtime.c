@@ -76,7 +76,8 @@ static int find_guests(const char *given, char **ret, struct error *err) {
     }
     if (access(dir, F_OK) != 0) {
         error_errno(err, ERROR_UNSUPPORTED, errno, "the guests (interpreters) aren't installed in %s", dir);
-        error_hint(err, "build them with make, or point CAPSULE_GUESTS at the folder lib/capsule of an installation");
+        error_hint(err,
+                   "build them with make, or point CAPSULE_GUESTS at the folder lib/capsule of an installation");
         free(dir);
         return ERROR_UNSUPPORTED;
     }

@@ -6,8 +6,7 @@
  * the sandbox ends, since that object is alive.
  *
  * New objects don't go into holes between those of the image: arenas that have some are never used again. */
-void JS_FreezeHeap(JSRuntime *rt)
-{
+void JS_FreezeHeap(JSRuntime *rt) {
     struct list_head *el;
     for (int i = 0; i < JS_ARENA_BLOCK_SIZE_COUNT; i++) {
         list_for_each(el, &rt->arena_state.arena_list[i]) {

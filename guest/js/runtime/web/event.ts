@@ -2,7 +2,7 @@
  * Owns Event and its kinds. There is no tree of targets here, so an event has one target and one phase.
  * What EventTarget does to an event while it's dispatched goes through {@link Dispatch}, which users don't see.
  */
-import * as native from "capsule:native";
+import { now } from "./clock.js";
 import { constants } from "./expose.js";
 import type { EventTarget } from "./event_target.js";
 import { showAs } from "./inspect.js";
@@ -40,7 +40,7 @@ export class Event {
   #bubbles: boolean;
   #cancelable: boolean;
   readonly #composed: boolean;
-  readonly #time = native.monotonicMs();
+  readonly #time = now();
   readonly #state: Dispatch = {
     target: null,
     current: null,

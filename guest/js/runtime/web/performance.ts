@@ -1,25 +1,19 @@
 /** Owns performance: the clock, and marks and measures. The clock is the sandbox's own, so {@link refresh} forgets where it began. */
-import * as native from "capsule:native";
+import { begin, now } from "./clock.js";
 import { EventTarget } from "./event_target.js";
 import { showAs } from "./inspect.js";
 import { structuredClone } from "./clone.js";
 
 const ours = Symbol("made by the platform");
 
-let began = native.monotonicMs();
 let origin: number | undefined;
 let timeline: PerformanceEntry[] = [];
 
 /** Time begins, and entries are forgotten: they were another sandbox's, or the image's. */
 export function refresh(): void {
-  began = native.monotonicMs();
+  begin();
   origin = undefined;
   if (timeline.length > 0) timeline = [];
-}
-
-/** Milliseconds since this sandbox began. */
-function now(): number {
-  return native.monotonicMs() - began;
 }
 
 /** Something that was measured. */
