@@ -100,7 +100,7 @@ recipe_fetch quickjs_ng-0.17.0.2.tar.gz 43d2e48272208721a7aaea8e3f02d4b9318f12ef
 engine_tar=$result
 debian13_source python3.13 python3.13_$python_version.orig.tar.xz 93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640
 python_tar=$result
-recipe "js-engine$suffix" build_engine "text:${variant_flags[*]}" "text:$engine_tar" "text:$python_tar" "text:$wasi" "file:$here/engine/adapt.sh" "file:$here/engine/freeze.c" \
+recipe "js-engine$suffix" build_engine "text:${variant_flags[*]}" "text:$engine_tar" "text:$python_tar" "text:$wasi" "file:$here/engine/adapt.sh" "file:$here/engine/freeze.c" "file:$here/engine/json.c" \
     "file:$here/engine/compile.c"
 engine=$result
 

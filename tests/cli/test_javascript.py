@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import time
 from pathlib import Path
 
@@ -65,6 +66,14 @@ WEB = sorted(file.name for file in PROGRAMS.glob("web_*.ts") if file.name != "we
 @pytest.mark.parametrize("file", WEB)
 def test_web_platform(run, file):
     assert run(file) == []
+
+
+def test_json_is_written_as_node_does(run):
+    script = f"import({json.dumps((PROGRAMS / 'json_cases.mjs').as_uri())}).then((m) => console.log(JSON.stringify(m.all())))"
+    node = subprocess.run(["node", "-e", script], check=True, capture_output=True, text=True)
+    expected = json.loads(node.stdout)
+    assert len(expected) > 40
+    assert run("json.ts") == expected
 
 
 def test_console_shows_what_node_shows(capsule):
