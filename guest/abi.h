@@ -36,11 +36,12 @@
  *
  * task.call      {"task": name, "tagged": bool}, body [args, kwargs]; reply as for call, its error with "execution" beside it.
  * http.request   {"method", "url", "headers": [[name, value], …], "timeout_ms"?, "redirects"?: 0 … 10 (10), "stream": bool, "upload": bool,
- *                "length"?}, body: the request's. Its number names the request from now on.
+ *                "whole"?: bytes, "length"?}, body: the request's. Its number names the request from now on.
  *                upload: the body comes by http.write instead ("length" bytes, where given).
  *                reply {"ok": true, "status", "version": "1.1" | "2", "url" (after redirects), "redirected": bool,
  *                "headers": [[name, value], …], "stream": bool}, body: the response's, decompressed, unless stream: then the reply comes with
- *                the head and the body by http.read.
+ *                the head and the body by http.read. whole: of a stream whose body is announced not to be longer, the reply comes with the body, as
+ *                if stream hadn't been asked for.
  * http.read      {"request": op, "max": bytes}; reply {"ok": true, "end": bool}, body: at least a byte unless end.
  * http.write     {"request": op, "end": bool}, body: the next part; reply {"ok": true} when there's room for more.
  * http.close     {"request": op}: ends it, whatever is left unread or unwritten; reply {"ok": true}. Needed unless the reply wasn't a

@@ -90,6 +90,7 @@ struct http_request {
     uint64_t last_byte; /* monotonic ns: since then nothing came or went */
     unsigned redirects, hops;
     bool upload, has_length, stream;
+    uint64_t whole; /* of a stream: a body that is announced not to be longer isn't one */
 
     /* under way */
     struct http_transfer *transfer;

@@ -226,6 +226,7 @@ static int read_body(struct http_request *r, const json_value *header, const cha
                      struct http_failure *failure) {
     r->upload = json_bool(json_get(header, "upload"), false);
     r->stream = json_bool(json_get(header, "stream"), false);
+    (void)json_u64(json_get(header, "whole"), &r->whole);
     r->has_length = r->upload && json_u64(json_get(header, "length"), &r->length);
     if (r->upload && n > 0)
         http_fail(failure, "bad_input", "length",

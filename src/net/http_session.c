@@ -269,12 +269,24 @@ static void tell_head(struct http_request *r) {
     r->head_told = true;
 }
 
+/* A body of so few bytes that the guest rather has it with the head. Of a compressed one nobody knows the length. */
+static bool comes_whole(const struct http_request *r) {
+    const char *length = http_headers_get(&r->answer, "Content-Length");
+    char *end;
+    if (r->whole == 0 || !length || !length[0] || http_headers_get(&r->answer, "Content-Encoding"))
+        return false;
+    unsigned long long n = strtoull(length, &end, 10);
+    return *end == '\0' && n <= r->whole;
+}
+
 static int end_of_head(struct http_request *r) {
     if (r->status < 200) /* informational: another head follows */
         return 0;
     r->head_done = true;
     r->following =
         r->redirects > 0 && http_status_redirects(r->status) && http_headers_get(&r->answer, "Location");
+    if (!r->following && comes_whole(r))
+        r->stream = false;
     if (r->stream && !r->following)
         tell_head(r);
     return 0;

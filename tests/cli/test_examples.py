@@ -267,7 +267,7 @@ def test_untrusted_in_typescript(capsule):
         "reads a file": "task_error: Error Cannot find module 'fs'",
         "phones home": "policy: fetch failed: example.com isn't allowed",
         "100 MB of output": "task_error: RangeError printed more than",
-        "leaves the process": "task_error: TypeError ",
+        "leaves the process": "task_error: Error process.exit() isn't there in a sandbox",
         "pollutes": "printed yes ",
         "is it still polluted?": "printed ",
         "tampers with Capsule": "printed tampered ",

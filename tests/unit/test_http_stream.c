@@ -256,6 +256,27 @@ static void bounds_streams(void **state) {
     peer_close(&narrow);
 }
 
+/* A stream that was asked for only in case the body is long. */
+static void gives_short_bodies_whole(void **state) {
+    (void)state;
+    static const struct {
+        const char *path;
+        int whole;
+        bool streams;
+    } rows[] = {{"/", 5, false}, {"/", 100, false}, {"/", 4, true}, {"/", 0, true}, {"/large", 1000, true}};
+    for (uint32_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char json[256];
+        snprintf(json, sizeof json, "{'op':'http.request','method':'POST','url':'http://%s%s','stream':true,'whole':%d}",
+                 host, rows[i].path, rows[i].whole);
+        peer_submit(&peer, 1 + 2 * i, json, "hello", 5);
+        struct told *told = peer_wait(&peer, 1 + 2 * i);
+        assert_ok(told);
+        assert_contains(told->header, rows[i].streams ? "\"stream\":true" : "\"stream\":false");
+        assert_string_equal(told->body, rows[i].streams ? "" : "hello");
+        assert_ok(peer_ask(&peer, 2 + 2 * i, "{'op':'http.close','request':%u}", 1 + 2 * i));
+    }
+}
+
 static struct told *write_part(uint32_t op, uint32_t request, bool end, const char *body, size_t n) {
     char json[128];
     snprintf(json, sizeof json, "{'op':'http.write','request':%u,'end':%s}", request, end ? "true" : "false");
@@ -491,6 +512,7 @@ int main(void) {
         WITH_PEER(tells_of_failures_once),
         WITH_PEER(stops_idle_streams),
         cmocka_unit_test(bounds_streams),
+        WITH_PEER(gives_short_bodies_whole),
         WITH_PEER(writes_with_pauses),
         WITH_PEER(writes_much),
         WITH_PEER(refuses_wrong_lengths),

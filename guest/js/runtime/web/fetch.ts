@@ -15,6 +15,9 @@ import { givenSignal, Request, requestBody, type RequestInfo, type RequestInit }
 import { hasNoBody, responseOf, type Answer, type Response } from "./response.js";
 import type { ReadableStreamDefaultReader } from "web-streams-polyfill";
 
+/** Bytes of a body up to which it comes with the head, in one operation instead of three. */
+const ANSWER_WHOLE_MAX = 64 * 1024;
+
 /** A body up to this goes with the request, in one message; the limit is 64 MiB with the header (guest/abi.h). */
 const WHOLE_MAX = 60 * 1024 * 1024;
 
@@ -83,6 +86,7 @@ class Exchange {
       headers: wirePairs(headers),
       ...(redirect === "follow" ? undefined : { redirects: 0 }),
       stream: method !== "HEAD",
+      whole: ANSWER_WHOLE_MAX,
       upload: upload !== undefined,
       ...(upload?.length === undefined ? undefined : { length: upload.length }),
     };
