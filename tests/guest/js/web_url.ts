@@ -309,9 +309,35 @@ function changing(c: Checks): void {
   c.equal("changed while walked", walked, ["a", "c"]);
 }
 
+const SCHEMES = ["http", "https", "HTTP"];
+const HOSTS = ["a", "a.b", "A.b", "127.0.0.1", "127.1", "0x7f.1", "1.2.3.256", "01.2.3.4", "a.1", "a.0x1", "xn--a", "a_b.c", "a..b", "a.b.", "-a.b", "a-.b", "1a", "1.a", "0", "é.com", "[::1]", "a%2eb"];
+const PORTS = ["", ":80", ":443", ":8080", ":65536", ":080", ":"];
+const PATHS = ["", "/", "/a.b/c", "/./b", "/a/../b", "/.a", "/a.", "/%2e", "/a%20b", "/a b", "//", "/'", "/|", "/a\\b", "/~!$&()*+,;=:@"];
+const REST = ["", "?", "?a=b%zz", "?'", "?a b", "#a", "?/?:@"];
+
+/** Requests have a shortcut for URLs that are written normally (web/plain_url.ts): it must agree with the parser. */
+function requests(c: Checks): void {
+  for (const scheme of SCHEMES)
+    for (const host of HOSTS)
+      for (const port of PORTS)
+        for (const path of PATHS)
+          for (const rest of REST) {
+            if (path !== "" && port !== "" && rest.length > 2) continue; // enough is enough
+            const text = `${scheme}://${host}${port}${path}${rest}`;
+            const parsed = URL.parse(text)?.href;
+            let asked: string | undefined;
+            try {
+              asked = new Request(text).url;
+            } catch {
+              asked = undefined;
+            }
+            if (asked !== parsed) c.equal(text, asked, parsed);
+          }
+}
+
 export const main = task({ name: "main", compute: "HIGH", ram: "512MB" }, async () => {
   const c = new Checks();
-  for (const [name, run] of Object.entries({ parsing, setting, parts, live, params, changing }))
+  for (const [name, run] of Object.entries({ parsing, setting, parts, live, params, changing, requests }))
     await c.block(name, () => run(c));
   return c.failures;
 });

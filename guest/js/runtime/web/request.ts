@@ -4,6 +4,7 @@ import { bodyOf, mixBody, type Body, type BodyInit, type BodyState } from "./bod
 import { fill, Headers, type HeadersInit } from "./headers.js";
 import { showAs } from "./inspect.js";
 import { URL } from "./url.js";
+import { isPlainUrl } from "./plain_url.js";
 
 /** What a request may be made of. */
 export type RequestInfo = string | URL | Request;
@@ -66,6 +67,7 @@ function methodOf(given: unknown): string {
 
 function urlOf(input: unknown): string {
   const text = String(input);
+  if (isPlainUrl(text)) return text;
   const url = URL.parse(text);
   if (url === null) throw new TypeError(`Failed to parse URL from ${text}`);
   if (url.username !== "" || url.password !== "")
