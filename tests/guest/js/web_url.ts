@@ -322,7 +322,8 @@ function requests(c: Checks): void {
       for (const port of PORTS)
         for (const path of PATHS)
           for (const rest of REST) {
-            if (path !== "" && port !== "" && rest.length > 2) continue; // enough is enough
+            const odd = Number(port !== "") + Number(path !== "/") + Number(rest !== "") + Number(host !== "a.b");
+            if (odd > 2) continue; // two oddities at a time are enough
             const text = `${scheme}://${host}${port}${path}${rest}`;
             const parsed = URL.parse(text)?.href;
             let asked: string | undefined;
