@@ -243,7 +243,7 @@ static void applies_egress_rules(void **state) {
     snprintf(url, sizeof url, "http://localhost:%u/", port);
     assert_failed(peer_get(&unlisted, 2, url), "policy", "a loopback address");
     assert_contains(unlisted.told[2].header, "leads to");
-    assert_contains(unlisted.told[2].header, "allowed_hosts");
+    assert_contains(unlisted.told[2].header, "among its allowed hosts");
     assert_contains(unlisted.told[2].header, "\"type\":\"policy\"");
     snprintf(url, sizeof url, "GET http://localhost:%u/ 0", port);
     assert_recorded(&unlisted, 0, url);
