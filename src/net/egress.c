@@ -94,7 +94,7 @@ int egress_check_host(const struct egress_rules *rules, const char *host, uint16
                    show(host).text);
         return ERROR_INVALID;
     }
-    error_set(err, ERROR_INVALID, "%s:%u isn't allowed: none of the task's allowed hosts matches it",
+    error_set(err, ERROR_INVALID, "%s:%u isn't allowed: no entry of the task's allowed hosts matches it",
               show(host).text, port);
     error_hint(err,
                "add \"%s\" or \"%s:%u\" to its allowed hosts, and to [limits] max_allowed_hosts where that is set",
