@@ -69,7 +69,8 @@ def test_web_platform(run, file):
 
 
 def test_json_is_written_as_node_does(run):
-    script = f"import({json.dumps((PROGRAMS / 'json_cases.mjs').as_uri())}).then((m) => console.log(JSON.stringify(m.all())))"
+    cases = json.dumps((PROGRAMS / "json_cases.mjs").as_uri())
+    script = f"import({cases}).then((m) => console.log(JSON.stringify(m.all())))"
     node = subprocess.run(["node", "-e", script], check=True, capture_output=True, text=True)
     expected = json.loads(node.stdout)
     assert len(expected) > 40

@@ -266,8 +266,9 @@ static void gives_short_bodies_whole(void **state) {
     } rows[] = {{"/", 5, false}, {"/", 100, false}, {"/", 4, true}, {"/", 0, true}, {"/large", 1000, true}};
     for (uint32_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char json[256];
-        snprintf(json, sizeof json, "{'op':'http.request','method':'POST','url':'http://%s%s','stream':true,'whole':%d}",
-                 host, rows[i].path, rows[i].whole);
+        snprintf(json, sizeof json,
+                 "{'op':'http.request','method':'POST','url':'http://%s%s','stream':true,'whole':%d}", host,
+                 rows[i].path, rows[i].whole);
         peer_submit(&peer, 1 + 2 * i, json, "hello", 5);
         struct told *told = peer_wait(&peer, 1 + 2 * i);
         assert_ok(told);

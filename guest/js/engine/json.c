@@ -3,11 +3,11 @@
  * The engine makes an array of an object's keys, looks each one up by its text and writes a quoted copy of it. Here the object's shape is read instead. Keys and their
  * order are those of the shape at the beginning, as the standard has it; it's held, so that the engine can't change it in place. What a toJSON
  * or a getter changes meanwhile is seen by the object's having another shape, and from then on values are got by name. */
-static int js_json_to_str(JSContext *ctx, JSONStringifyContext *jsc, JSValueConst holder, JSValue val, JSValueConst indent);
+static int js_json_to_str(JSContext *ctx, JSONStringifyContext *jsc, JSValueConst holder, JSValue val,
+                          JSValueConst indent);
 
 /* Whether the order of its shape is that of its keys: no array indexes, which would come first. */
-static bool json_is_plain_object(JSContext *ctx, const JSObject *p)
-{
+static bool json_is_plain_object(JSContext *ctx, const JSObject *p) {
     uint32_t index;
     const JSShapeProperty *pr = get_shape_prop(p->shape);
     if (p->class_id != JS_CLASS_OBJECT || p->is_exotic)
@@ -18,14 +18,13 @@ static bool json_is_plain_object(JSContext *ctx, const JSObject *p)
     return true;
 }
 
-static bool json_is_key(JSContext *ctx, const JSShapeProperty *pr)
-{
+static bool json_is_key(JSContext *ctx, const JSShapeProperty *pr) {
     return pr->atom != JS_ATOM_NULL && (pr->flags & JS_PROP_ENUMERABLE) &&
            ctx->rt->atom_array[pr->atom]->atom_type == JS_ATOM_TYPE_STRING;
 }
 
-static int json_write_key(JSContext *ctx, JSONStringifyContext *jsc, JSAtom atom, JSValueConst sep, JSValueConst sep1)
-{
+static int json_write_key(JSContext *ctx, JSONStringifyContext *jsc, JSAtom atom, JSValueConst sep,
+                          JSValueConst sep1) {
     JSString *p = ctx->rt->atom_array[atom];
     string_buffer_concat_value(jsc->b, sep);
     if (json_is_plain_string(p)) {
@@ -42,8 +41,8 @@ static int json_write_key(JSContext *ctx, JSONStringifyContext *jsc, JSAtom atom
 }
 
 /* The value of a property, as toJSON and the replacer leave it; JS_UNDEFINED: nothing is written. */
-static JSValue json_property(JSContext *ctx, JSONStringifyContext *jsc, JSValueConst val, const JSShape *sh, int i)
-{
+static JSValue json_property(JSContext *ctx, JSONStringifyContext *jsc, JSValueConst val, const JSShape *sh,
+                             int i) {
     const JSObject *p = JS_VALUE_GET_OBJ(val);
     const JSShapeProperty *pr = &get_shape_prop((JSShape *)sh)[i];
     JSValue name = JS_UNDEFINED, v;
@@ -65,9 +64,8 @@ static JSValue json_property(JSContext *ctx, JSONStringifyContext *jsc, JSValueC
     return v;
 }
 
-static int json_write_plain_object(JSContext *ctx, JSONStringifyContext *jsc, JSValueConst val, JSValueConst indent, JSValueConst sep,
-                                   JSValueConst sep1, bool *has_content)
-{
+static int json_write_plain_object(JSContext *ctx, JSONStringifyContext *jsc, JSValueConst val,
+                                   JSValueConst indent, JSValueConst sep, JSValueConst sep1, bool *has_content) {
     JSShape *sh = js_dup_shape(JS_VALUE_GET_OBJ(val)->shape);
     int failed = 0;
     for (int i = 0; i < sh->prop_count && !failed; i++) {
@@ -94,4 +92,3 @@ static int json_write_plain_object(JSContext *ctx, JSONStringifyContext *jsc, JS
     js_free_shape(ctx->rt, sh);
     return failed;
 }
-
