@@ -68,6 +68,11 @@ def test_web_platform(run, file):
     assert run(file) == []
 
 
+@pytest.mark.not_under_stress  # thousands of URLs beside a table of 9,000 arrays (tr46)
+def test_urls_of_requests(run):
+    assert run("web_url.ts", task="shortcut") == []
+
+
 def test_json_is_written_as_node_does(run):
     cases = json.dumps((PROGRAMS / "json_cases.mjs").as_uri())
     script = f"import({cases}).then((m) => console.log(JSON.stringify(m.all())))"
