@@ -219,7 +219,7 @@ static int check_policy(const struct opening *o, const struct app_task *t, struc
         error_set(err, ERROR_PROJECT,
                   "task %s may use %" PRIu64 " bytes of ram, but its program needs %" PRIu64 " to start",
                   t->policy.name, t->policy.ram, needed);
-        error_hint(err, "give it ram=\"%" PRIu64 "MB\" or more", needed / 1000000 + 8);
+        error_hint(err, "give it a ram of \"%" PRIu64 "MB\" or more", needed / 1000000 + 8);
         return ERROR_PROJECT;
     }
     /* Grants are opened anew for each sandbox; that they exist is said now, with the line. */
