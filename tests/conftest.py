@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,6 +81,19 @@ def capsule(
         return subprocess.run([*prefix, capsule_bin, *args], cwd=cwd or tmp_path, env=merged, **options)  # type: ignore[call-overload]
 
     return run
+
+
+@pytest.fixture
+def run_program(capsule: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..., Any]:
+    """run_program(file, *arguments, task="main") -> the result of that task; the run must succeed."""
+
+    def call(file: Path, *arguments: str, task: str = "main", **keywords: object) -> Any:
+        done = capsule("run", file, "--json", "--task", task, *arguments, **keywords)
+        envelope = json.loads(done.stdout)
+        assert envelope["success"], done.stderr
+        return envelope["result"]
+
+    return call
 
 
 @pytest.fixture

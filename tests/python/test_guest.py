@@ -9,16 +9,9 @@ PROGRAMS = Path(__file__).resolve().parent.parent / "guest"
 
 
 @pytest.fixture
-def run(capsule):
+def run(run_program):
     """run("file.py", *arguments, task=…) -> the result; the run must succeed."""
-
-    def call(file, *arguments, task="main", **keywords):
-        done = capsule("run", PROGRAMS / file, "--json", "--task", task, *arguments, **keywords)
-        envelope = json.loads(done.stdout)
-        assert envelope["success"], done.stderr
-        return envelope["result"]
-
-    return call
+    return lambda file, *arguments, **keywords: run_program(PROGRAMS / file, *arguments, **keywords)
 
 
 @pytest.fixture
