@@ -15,7 +15,6 @@ int native_install(JSContext *js);
 /* What the runtime registered for the event loop; JS_UNDEFINED until then. Borrowed. */
 JSValueConst native_on_done(void);
 JSValueConst native_on_timers(void);
-double native_now_ms(void); /* monotonic */
 /* Operations that somebody waits for and that weren't told of. */
 int native_watched(void);
 void native_unwatch(uint32_t op);

@@ -72,8 +72,7 @@ static bool run_timers(JSContext *js, double *ret_ms) {
     *ret_ms = -1;
     if (JS_IsUndefined(native_on_timers()))
         return true;
-    JSValue now = JS_NewFloat64(js, native_now_ms());
-    JSValue next = JS_Call(js, native_on_timers(), JS_UNDEFINED, 1, (JSValueConst *)&now);
+    JSValue next = JS_Call(js, native_on_timers(), JS_UNDEFINED, 0, NULL);
     bool ok = !JS_IsException(next) && JS_ToFloat64(js, ret_ms, next) == 0;
     JS_FreeValue(js, next);
     return ok;

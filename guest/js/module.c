@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { WAIT_MAX = 4096, TAKE_FIRST = 4096, POSITIONS_MAX = 64 };
+enum { TAKE_FIRST = 4096, POSITIONS_MAX = 64 };
 
 static JSValue done_callback = JS_UNDEFINED, timers_callback = JS_UNDEFINED;
 
@@ -97,35 +97,15 @@ static JSValue submit(JSContext *js, JSValueConst self, int argc, JSValueConst *
     return op;
 }
 
-/* The numbers of an array; false: an exception is pending. */
-static bool ops_of(JSContext *js, JSValueConst array, uint32_t *ret, uint32_t *ret_n) {
-    int64_t n;
-    if (JS_GetLength(js, array, &n))
-        return false;
-    if (n > WAIT_MAX) {
-        JS_ThrowRangeError(js, "too many operations to wait for");
-        return false;
-    }
-    for (uint32_t i = 0; i < (uint32_t)n; i++) {
-        JSValue op = JS_GetPropertyUint32(js, array, i);
-        int failed = JS_ToUint32(js, &ret[i], op);
-        JS_FreeValue(js, op);
-        if (failed)
-            return false;
-    }
-    *ret_n = (uint32_t)n;
-    return true;
-}
-
+/* wait(op, timeoutMs): whether it was done in time */
 static JSValue wait_for(JSContext *js, JSValueConst self, int argc, JSValueConst *argv) {
     (void)self, (void)argc;
-    static uint32_t ops[WAIT_MAX];
-    uint32_t n;
+    uint32_t op;
     double timeout_ms;
-    if (!ops_of(js, argv[0], ops, &n) || JS_ToFloat64(js, &timeout_ms, argv[1]))
+    if (JS_ToUint32(js, &op, argv[0]) || JS_ToFloat64(js, &timeout_ms, argv[1]))
         return JS_EXCEPTION;
-    int32_t index = op_wait(ops, n, timeout_ms < 0 ? -1 : (int64_t)(timeout_ms * 1e6));
-    return index < 0 && index != GUEST_E_TIMEOUT ? refused(js, index) : JS_NewInt32(js, index);
+    int32_t index = op_wait(&op, 1, timeout_ms < 0 ? -1 : (int64_t)(timeout_ms * 1e6));
+    return index < 0 && index != GUEST_E_TIMEOUT ? refused(js, index) : JS_NewBool(js, index == 0);
 }
 
 /* [header, body] */
@@ -205,15 +185,11 @@ static JSValue pump(JSContext *js, JSValueConst self, int argc, JSValueConst *ar
     return loop_wait(js, -1) ? JS_UNDEFINED : JS_EXCEPTION;
 }
 
-double native_now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
-
 static JSValue monotonic_ms(JSContext *js, JSValueConst self, int argc, JSValueConst *argv) {
     (void)self, (void)argc, (void)argv;
-    return JS_NewFloat64(js, native_now_ms());
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return JS_NewFloat64(js, (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6);
 }
 
 /* --- positions in the user's files --- */

@@ -23,7 +23,7 @@ interface LoadHeader {
 const guest: inside.Guest = {
   operations: {
     submit: native.submit,
-    wait: (op, timeoutMs) => native.wait([op], timeoutMs) >= 0,
+    wait: native.wait,
     take: takeText,
     expect: whenDone,
     pump: native.pump,

@@ -8,8 +8,8 @@ declare module "capsule:native" {
    * message a user understands.
    */
   export function submit(header: string, body?: Uint8Array | string): number;
-  /** Parks the whole sandbox until one of `ops` is done; its index, or -1 after `timeoutMs` (negative: none). */
-  export function wait(ops: number[], timeoutMs: number): number;
+  /** Parks the whole sandbox until `op` is done; false if it isn't within `timeoutMs` (negative: no limit). */
+  export function wait(op: number, timeoutMs: number): boolean;
   /** The reply of an operation that is done: its header and body; frees the operation. Throws if it isn't done. */
   export function take(op: number): [header: string, body: Uint8Array];
   /** The same with the body as text; faster when it's JSON. */

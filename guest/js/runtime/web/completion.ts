@@ -53,26 +53,11 @@ export function reply(op: number): Promise<Reply> {
   return new Promise((resolve) => whenDone(op, (done) => resolve(take(done))));
 }
 
-/** Starts an operation and gives its reply. Parameters and errors: {@link submit}. */
-export async function operation(header: object | string, body?: Uint8Array | string): Promise<Reply> {
-  return reply(submit(header, body));
-}
-
-/** The same, blocking the whole sandbox. */
-export function operationNow(header: object | string, body?: Uint8Array | string): Reply {
-  const op = submit(header, body);
-  native.wait([op], -1);
-  return take(op);
-}
-
 /** Takes the reply of an operation that is done, its body as text; whoever else waited for it isn't told any more. */
 export function takeText(op: number): [header: string, body: string] {
   waiting.delete(op);
   return native.takeText(op);
 }
-
-/** Asks the host to end an operation soon. Whoever waits gets its reply all the same: an error of type "cancelled" as a rule. */
-export const cancel: (op: number) => void = native.cancel;
 
 /** Starts an operation whose reply nobody wants; while too many are open it isn't started. */
 export function tell(header: string): void {
