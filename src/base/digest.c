@@ -14,6 +14,8 @@
 _Static_assert(sizeof(struct digest_state) >= sizeof(crypto_generichash_state), "digest_state is too small");
 _Static_assert(_Alignof(struct digest_state) >= _Alignof(crypto_generichash_state), "digest_state is misaligned");
 _Static_assert(DIGEST_SIZE == crypto_generichash_BYTES, "digest size");
+_Static_assert(DIGEST_KEY_SIZE == crypto_stream_chacha20_KEYBYTES, "seed size");
+_Static_assert(sizeof(uint64_t) == crypto_stream_chacha20_NONCEBYTES, "nonce size");
 _Static_assert(DIGEST_KEY_SIZE == crypto_generichash_KEYBYTES, "key size");
 
 enum { WORTH_INIT = 128 * 1024 };
@@ -66,4 +68,11 @@ void random_bytes(void *ret, size_t n) {
             n -= (size_t)got;
         }
     }
+}
+
+void random_stream(const uint8_t seed[DIGEST_KEY_SIZE], uint64_t nonce, void *ret, size_t n) {
+    uint8_t bytes[sizeof nonce];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(nonce >> (8 * i));
+    crypto_stream_chacha20(ret, n, bytes, seed);
 }

@@ -26,5 +26,7 @@ int digest_equal(const uint8_t a[DIGEST_SIZE], const uint8_t b[DIGEST_SIZE]);
 
 /* From the kernel; never fails (it ends the process when the kernel has no randomness). */
 void random_bytes(void *ret, size_t n);
+/* The n bytes that number `nonce` of a seed stands for: ChaCha20 (djb's, 64-bit nonce), 32-byte key. */
+void random_stream(const uint8_t seed[DIGEST_KEY_SIZE], uint64_t nonce, void *ret, size_t n);
 
 #endif

@@ -8,6 +8,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+enum { EXIT_CODE = 99 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
@@ -15,6 +18,7 @@ static struct {
     bool armed;
     char name[64]; /* "": any point */
     unsigned long at, visits, named_visits;
+    bool exits;
     const char *hit; /* the point that failed */
 } faults;
 
@@ -29,6 +33,7 @@ static void read_environment(void) {
     }
     faults.at = at ? strtoul(at, NULL, 10) : 0;
     faults.armed = faults.at > 0;
+    faults.exits = getenv("CAPSULE_FAULT_EXIT") != NULL;
 }
 
 bool fault_hit(const char *name) {
@@ -40,6 +45,8 @@ bool fault_hit(const char *name) {
     if (counts)
         faults.named_visits++;
     bool hit = faults.armed && counts && faults.named_visits == faults.at;
+    if (hit && faults.exits)
+        _exit(EXIT_CODE);
     if (hit)
         faults.hit = name;
     pthread_mutex_unlock(&lock);

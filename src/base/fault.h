@@ -1,7 +1,8 @@
 /* Named places where a test can make the host fail. Compiled in only with CAPSULE_FAULTS; otherwise FAULT(…) is 0.
  *
  * `if (FAULT("slot.map")) …` counts the visits of all points in the process and is true once, at the visit that
- * CAPSULE_FAULT_AT=N (the N-th visit of any point) or CAPSULE_FAULT=NAME:N names. Thread-safe. */
+ * CAPSULE_FAULT_AT=N (the N-th visit of any point) or CAPSULE_FAULT=NAME:N names. With CAPSULE_FAULT_EXIT=1 the process ends there instead, at once and
+ * without a trace, as if it had been killed. Thread-safe. */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H
 

@@ -102,8 +102,10 @@ void guest_close(struct guest *g) {
 
 size_t guest_mounts(const struct guest *g, struct mount *ret) {
     for (size_t i = 0; i < g->kind->libraries_n; i++)
-        ret[i] = (struct mount){
-            .guest = g->kind->libraries[i].mount, .host_fd = g->library_fds[i], .kind = MOUNT_FOLDER};
+        ret[i] = (struct mount){.guest = g->kind->libraries[i].mount,
+                                .host_fd = g->library_fds[i],
+                                .kind = MOUNT_FOLDER,
+                                .constant = true};
     return g->kind->libraries_n;
 }
 

@@ -157,6 +157,16 @@ uint32_t operations_tell(struct operation_table *t, uint32_t *ret_ids, uint32_t 
     return n;
 }
 
+bool operations_tell_one(struct operation_table *t, uint32_t id) {
+    pthread_mutex_lock(&t->lock);
+    struct operation *op = find(t, id);
+    bool done = op != NULL && op->done;
+    if (done && op->queued)
+        dequeue(t, op);
+    pthread_mutex_unlock(&t->lock);
+    return done;
+}
+
 bool operations_has_news(struct operation_table *t) {
     pthread_mutex_lock(&t->lock);
     bool news = t->first != 0;

@@ -44,6 +44,8 @@ void operations_close(struct operation_table *t, uint32_t id);
 int32_t operations_first_done(struct operation_table *t, const uint32_t *ids, uint32_t n);
 /* Takes up to capacity ids out of the queue, in the order of completion; returns how many. */
 uint32_t operations_tell(struct operation_table *t, uint32_t *ret_ids, uint32_t capacity);
+/* Takes one out of the queue, if it's done; false if it isn't. */
+bool operations_tell_one(struct operation_table *t, uint32_t id);
 bool operations_has_news(struct operation_table *t);    /* the queue isn't empty */
 uint64_t operations_untaken(struct operation_table *t); /* bytes of replies that wait to be taken */
 

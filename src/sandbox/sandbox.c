@@ -8,6 +8,9 @@
 #include "guest/abi.h"
 #include "sandbox/imports.h"
 #include "sandbox/operation.h"
+#include "sandbox/replay.h"
+#include "sandbox/tape.h"
+#include "sandbox/wasi_tape.h"
 #include <stdlib.h>
 #include <string.h>
 #include <wasmtime.h>
@@ -25,6 +28,8 @@ struct sandbox {
     struct slot_pool *slots;
     struct wasi *wasi;
     struct operation_table operations;
+    struct tape tape;
+    bool taped;
 
     wasmtime_call_future_t *future; /* NULL: nothing runs */
     wasmtime_func_t function;
@@ -86,6 +91,10 @@ static wasm_trap_t *end_guest(struct sandbox *sb, enum sandbox_end end) {
  * guest is made to yield at once. */
 static wasm_trap_t *charge(struct sandbox *sb, uint64_t cost) {
     sb->charge += cost;
+    if (sb->taped && sb->tape.trouble != NULL)
+        return end_guest(sb, SANDBOX_DIVERGED);
+    if (sb->taped && sb->tape.recorded.size >= TAPE_PORTION)
+        sb->host.tape(sb->host.user);
     if (sb->charge < CHARGE_PORTION)
         return NULL;
     uint64_t left = fuel_left(sb);
@@ -132,7 +141,7 @@ static wasm_trap_t *call_wasi(void *env, wasmtime_caller_t *caller, wasmtime_val
     for (size_t i = 0; i < n && function->parameters[i] != '\0'; i++)
         args[i] = function->parameters[i] == 'i' ? (uint32_t)raw[i].i32 : (uint64_t)raw[i].i64;
     struct wasi_call call = {.wasi = sb->wasi, .memory = memory_of(sb), .args = args};
-    uint32_t result = function->call(&call);
+    uint32_t result = wasi_taped_call(&call, function);
     if (n > 0)
         raw[0].i32 = (int32_t)result;
     return after_wasi(sb, &call);
@@ -169,6 +178,19 @@ static bool has_come(struct sandbox *sb) {
     }
 }
 
+/* What op_wait and op_next come to, noted on the tape. */
+static int32_t waited(struct sandbox *sb, int32_t result) {
+    if (sb->taped)
+        record_waited(&sb->tape, result);
+    return result;
+}
+
+static int32_t told(struct sandbox *sb, uint32_t address, int32_t result) {
+    if (sb->taped)
+        record_told(&sb->tape, sb->slot->base + address, result);
+    return result;
+}
+
 /* Polled by Wasmtime whenever the sandbox is: true lets the guest go on. */
 static bool continue_parked(void *env) {
     struct sandbox *sb = env;
@@ -178,10 +200,10 @@ static bool continue_parked(void *env) {
     if (!come && clock_monotonic_ns() < sb->park.until)
         return false;
     int32_t result = GUEST_E_TIMEOUT;
-    if (come && sb->park.kind == PARKED_OPS)
-        result = operations_first_done(&sb->operations, sb->park.ops, sb->park.ops_n);
-    else if (come)
-        result = tell(sb, sb->park.address, sb->park.capacity);
+    if (sb->park.kind == PARKED_OPS)
+        result = waited(sb, come ? operations_first_done(&sb->operations, sb->park.ops, sb->park.ops_n) : result);
+    else if (sb->park.kind == PARKED_NEWS)
+        result = told(sb, sb->park.address, come ? tell(sb, sb->park.address, sb->park.capacity) : result);
     if (sb->park.result != NULL)
         sb->park.result->of.i32 = result;
     unpark(sb);
@@ -208,7 +230,7 @@ static void call_wasi_async(void *env, wasmtime_caller_t *caller, const wasmtime
         args[i] =
             arguments[i].kind == WASMTIME_I32 ? (uint32_t)arguments[i].of.i32 : (uint64_t)arguments[i].of.i64;
     struct wasi_call call = {.wasi = sb->wasi, .memory = memory_of(sb), .args = args};
-    results[0] = (wasmtime_val_t){.kind = WASMTIME_I32, .of.i32 = (int32_t)function->call(&call)};
+    results[0] = (wasmtime_val_t){.kind = WASMTIME_I32, .of.i32 = (int32_t)wasi_taped_call(&call, function)};
     *trap = after_wasi(sb, &call);
     if (*trap == NULL && call.end == WASI_PARK)
         sb->park = (struct park){.kind = PARKED_SLEEP, .until = call.park_until_ns};
@@ -230,7 +252,14 @@ static int32_t submit(struct sandbox *sb, uint32_t address, uint32_t n) {
     int32_t id = operations_open(&sb->operations);
     if (id < 0)
         return id;
+    int32_t refused = 0;
+    if (sb->taped && taped_submit(&sb->tape, message, n, &refused)) {
+        operations_close(&sb->operations, (uint32_t)id);
+        return refused;
+    }
     int32_t r = sb->host.submit(sb->host.user, (uint32_t)id, json_root(document), body, body_n);
+    if (r < 0 && sb->taped)
+        record_refused(&sb->tape, r);
     if (r < 0)
         operations_close(&sb->operations, (uint32_t)id);
     return r < 0 ? r : id;
@@ -248,7 +277,8 @@ static wasm_trap_t *fuel_left_call(void *env, wasmtime_caller_t *caller, wasmtim
     (void)env, (void)n;
     struct sandbox *sb = caller_sandbox(caller);
     uint64_t left = fuel_left(sb);
-    raw[0].i64 = (int64_t)(left > sb->charge ? left - sb->charge : 0);
+    left = left > sb->charge ? left - sb->charge : 0;
+    raw[0].i64 = (int64_t)(sb->taped ? taped_fuel(&sb->tape, left) : left);
     return charge(sb, OP_COST);
 }
 
@@ -256,6 +286,8 @@ static int32_t take(struct sandbox *sb, uint32_t id, uint32_t address, uint32_t 
     const char *reply;
     size_t n;
     int32_t r = operations_reply(&sb->operations, id, &reply, &n);
+    if (sb->taped)
+        r = taped_take(&sb->tape, id, r);
     if (r < 0)
         return r;
     if (n > capacity)
@@ -307,10 +339,15 @@ static int32_t wait_for_ops(struct sandbox *sb, uint32_t address, uint32_t n, in
     if (ops == NULL)
         return GUEST_E_TOO_MANY;
     memcpy(ops, list, n * sizeof *ops);
+    if (tape_replays(&sb->tape)) {
+        int32_t then = replay_waited(&sb->tape, &sb->operations, ops, n);
+        free(ops);
+        return then;
+    }
     int32_t index = operations_first_done(&sb->operations, ops, n);
     if (index >= 0 || timeout_ns == 0) {
         free(ops);
-        return index >= 0 ? index : GUEST_E_TIMEOUT;
+        return waited(sb, index >= 0 ? index : GUEST_E_TIMEOUT);
     }
     sb->park = (struct park){
         .kind = PARKED_OPS, .until = wait_until(timeout_ns), .ops = ops, .ops_n = n, .result = result};
@@ -321,9 +358,11 @@ static int32_t wait_for_news(struct sandbox *sb, uint32_t address, uint32_t capa
                              wasmtime_val_t *result) {
     if (capacity == 0 || guest_range(sb, address, (uint64_t)capacity * sizeof(uint32_t)) == NULL)
         return GUEST_E_BAD_MESSAGE;
-    int32_t told = tell(sb, address, capacity);
-    if (told > 0 || timeout_ns == 0)
-        return told > 0 ? told : GUEST_E_TIMEOUT;
+    if (tape_replays(&sb->tape))
+        return replay_told(&sb->tape, &sb->operations, sb->slot->base + address, capacity);
+    int32_t n = tell(sb, address, capacity);
+    if (n > 0 || timeout_ns == 0)
+        return told(sb, address, n > 0 ? n : GUEST_E_TIMEOUT);
     sb->park = (struct park){.kind = PARKED_NEWS,
                              .until = wait_until(timeout_ns),
                              .address = address,
@@ -452,7 +491,11 @@ int sandbox_open(const struct sandbox_options *o, struct sandbox **ret, struct e
     sb->host = o->host;
     sb->slots = o->slots;
     sb->fuel = o->fuel;
-    int r = wasi_new(&o->wasi, &sb->wasi, err);
+    sb->taped = o->taped;
+    tape_init(&sb->tape, o->replay, o->replay_n);
+    struct wasi_options wasi = o->wasi;
+    wasi.tape = o->taped ? &sb->tape : NULL;
+    int r = wasi_new(&wasi, &sb->wasi, err);
     if (r == 0)
         r = slot_take(o->slots, o->image, o->ram, &sb->slot, err);
     if (r == 0)
@@ -493,6 +536,7 @@ void sandbox_close(struct sandbox *sb) {
     if (sb->slot != NULL)
         slot_put(sb->slots, sb->slot);
     operations_done(&sb->operations);
+    tape_done(&sb->tape);
     wasi_free(sb->wasi);
     free(sb);
 }
@@ -622,7 +666,15 @@ uint32_t sandbox_exit_code(const struct sandbox *sb) {
 }
 
 const char *sandbox_trap(const struct sandbox *sb) {
-    return sb->trap_text;
+    return sb->end == SANDBOX_DIVERGED ? sb->tape.trouble : sb->trap_text;
+}
+
+int sandbox_take_tape(struct sandbox *sb, struct buffer *to) {
+    return tape_take(&sb->tape, to);
+}
+
+bool sandbox_replays(const struct sandbox *sb) {
+    return tape_replays(&sb->tape);
 }
 
 uint32_t sandbox_result_u32(const struct sandbox *sb) {

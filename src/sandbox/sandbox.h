@@ -7,6 +7,7 @@
 #ifndef SANDBOX_SANDBOX_H
 #define SANDBOX_SANDBOX_H
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "sandbox/engine.h"
@@ -24,6 +25,8 @@ struct sandbox_host {
     int32_t (*submit)(void *user, uint32_t op, const json_value *header, const char *body, size_t body_n);
     /* The guest wants an operation, which isn't complete, to end soon. It still has to be completed. */
     void (*cancel)(void *user, uint32_t op);
+    /* The tape has grown by TAPE_PORTION since it was taken. NULL: there's no tape. */
+    void (*tape)(void *user);
     void *user;
 };
 
@@ -36,6 +39,10 @@ struct sandbox_options {
     uint64_t ram; /* bytes of linear memory, at most */
     struct wasi_options wasi;
     struct sandbox_host host;
+    /* Record a tape (tape.h), after replaying these bytes (NULL: none; borrowed until the sandbox is closed). */
+    bool taped;
+    const char *replay;
+    size_t replay_n;
 };
 
 enum sandbox_state {
@@ -50,7 +57,8 @@ enum sandbox_end {
     SANDBOX_TRAPPED,  /* see sandbox_trap */
     SANDBOX_OUT_OF_FUEL,
     SANDBOX_OUT_OF_MEMORY, /* it trapped after more memory was denied to it */
-    SANDBOX_OUTPUT_LIMIT   /* it wrote too much to its standard output and error */
+    SANDBOX_OUTPUT_LIMIT,  /* it wrote too much to its standard output and error */
+    SANDBOX_DIVERGED /* it didn't do in its replay what it did before, or can't be recorded: see sandbox_trap */
 };
 
 int sandbox_open(const struct sandbox_options *options, struct sandbox **ret, struct error *err);
@@ -72,6 +80,11 @@ uint64_t sandbox_wake_time(const struct sandbox *sandbox);
 void sandbox_complete(struct sandbox *sandbox, uint32_t op, char *message, size_t n);
 /* Bytes of replies that the guest hasn't taken. From any thread, as above. */
 uint64_t sandbox_untaken(struct sandbox *sandbox);
+
+/* Appends what its tape recorded since the last time. To be called on the sandbox's thread, in host callbacks too. */
+int sandbox_take_tape(struct sandbox *sandbox, struct buffer *to);
+/* Whether it's still being replayed. */
+bool sandbox_replays(const struct sandbox *sandbox);
 
 /* Of an ended one. */
 enum sandbox_end sandbox_end(const struct sandbox *sandbox);

@@ -20,53 +20,60 @@
 
 enum { FIRST_TABLE_SIZE = 8 };
 
+#define FUNCTION(function, types, ...)                                                                            \
+    {.name = #function, .parameters = types, .call = wasi_##function __VA_OPT__(, ) __VA_ARGS__}
+/* Outputs, by the numbers of their arguments. */
+#define SIZE(at, bytes) .out = WASI_OUT_SIZE, .out_argument = at, .out_size = bytes
+#define BUFFER(at, count, bytes) .out = WASI_OUT_BUFFER, .out_argument = at, .out_count = count, .out_size = bytes
+#define VECTORS(at, count) .out = WASI_OUT_VECTORS, .out_argument = at, .out_count = count
+
 const struct wasi_function wasi_functions[] = {
-    {"args_get", "ii", wasi_args_get},
-    {"args_sizes_get", "ii", wasi_args_sizes_get},
-    {"environ_get", "ii", wasi_environ_get},
-    {"environ_sizes_get", "ii", wasi_environ_sizes_get},
-    {"clock_res_get", "ii", wasi_clock_res_get},
-    {"clock_time_get", "iIi", wasi_clock_time_get},
-    {"fd_advise", "iIIi", wasi_fd_advise},
-    {"fd_allocate", "iII", wasi_fd_allocate},
-    {"fd_close", "i", wasi_fd_close},
-    {"fd_datasync", "i", wasi_fd_datasync},
-    {"fd_fdstat_get", "ii", wasi_fd_fdstat_get},
-    {"fd_fdstat_set_flags", "ii", wasi_fd_fdstat_set_flags},
-    {"fd_fdstat_set_rights", "iII", wasi_fd_fdstat_set_rights},
-    {"fd_filestat_get", "ii", wasi_fd_filestat_get},
-    {"fd_filestat_set_size", "iI", wasi_fd_filestat_set_size},
-    {"fd_filestat_set_times", "iIIi", wasi_fd_filestat_set_times},
-    {"fd_pread", "iiiIi", wasi_fd_pread},
-    {"fd_prestat_get", "ii", wasi_fd_prestat_get},
-    {"fd_prestat_dir_name", "iii", wasi_fd_prestat_dir_name},
-    {"fd_pwrite", "iiiIi", wasi_fd_pwrite},
-    {"fd_read", "iiii", wasi_fd_read},
-    {"fd_readdir", "iiiIi", wasi_fd_readdir},
-    {"fd_renumber", "ii", wasi_fd_renumber},
-    {"fd_seek", "iIii", wasi_fd_seek},
-    {"fd_sync", "i", wasi_fd_sync},
-    {"fd_tell", "ii", wasi_fd_tell},
-    {"fd_write", "iiii", wasi_fd_write},
-    {"path_create_directory", "iii", wasi_path_create_directory},
-    {"path_filestat_get", "iiiii", wasi_path_filestat_get},
-    {"path_filestat_set_times", "iiiiIIi", wasi_path_filestat_set_times},
-    {"path_link", "iiiiiii", wasi_path_link},
-    {"path_open", "iiiiiIIii", wasi_path_open},
-    {"path_readlink", "iiiiii", wasi_path_readlink},
-    {"path_remove_directory", "iii", wasi_path_remove_directory},
-    {"path_rename", "iiiiii", wasi_path_rename},
-    {"path_symlink", "iiiii", wasi_path_symlink},
-    {"path_unlink_file", "iii", wasi_path_unlink_file},
-    {"poll_oneoff", "iiii", wasi_poll_oneoff},
-    {"proc_exit", "i", wasi_proc_exit},
-    {"proc_raise", "i", wasi_proc_raise},
-    {"random_get", "ii", wasi_random_get},
-    {"sched_yield", "", wasi_sched_yield},
-    {"sock_accept", "iii", wasi_sock_accept},
-    {"sock_recv", "iiiiii", wasi_sock_recv},
-    {"sock_send", "iiiii", wasi_sock_send},
-    {"sock_shutdown", "ii", wasi_sock_shutdown},
+    FUNCTION(args_get, "ii"),
+    FUNCTION(args_sizes_get, "ii"),
+    FUNCTION(environ_get, "ii"),
+    FUNCTION(environ_sizes_get, "ii"),
+    FUNCTION(clock_res_get, "ii"),
+    FUNCTION(clock_time_get, "iIi"),
+    FUNCTION(fd_advise, "iIIi"),
+    FUNCTION(fd_allocate, "iII", .taped = true),
+    FUNCTION(fd_close, "i"),
+    FUNCTION(fd_datasync, "i", .taped = true),
+    FUNCTION(fd_fdstat_get, "ii"),
+    FUNCTION(fd_fdstat_set_flags, "ii"),
+    FUNCTION(fd_fdstat_set_rights, "iII"),
+    FUNCTION(fd_filestat_get, "ii", .taped = true, SIZE(1, WASI_FILESTAT_SIZE)),
+    FUNCTION(fd_filestat_set_size, "iI", .taped = true),
+    FUNCTION(fd_filestat_set_times, "iIIi", .taped = true),
+    FUNCTION(fd_pread, "iiiIi", .taped = true, VECTORS(1, 4)),
+    FUNCTION(fd_prestat_get, "ii"),
+    FUNCTION(fd_prestat_dir_name, "iii"),
+    FUNCTION(fd_pwrite, "iiiIi", .taped = true, SIZE(4, 4)),
+    FUNCTION(fd_read, "iiii", .taped = true, VECTORS(1, 3), .moves = true),
+    FUNCTION(fd_readdir, "iiiIi", .taped = true, BUFFER(1, 4, 1)),
+    FUNCTION(fd_renumber, "ii"),
+    FUNCTION(fd_seek, "iIii", .taped = true, SIZE(3, 8), .moves = true),
+    FUNCTION(fd_sync, "i", .taped = true),
+    FUNCTION(fd_tell, "ii"),
+    FUNCTION(fd_write, "iiii", .taped = true, SIZE(3, 4), .moves = true),
+    FUNCTION(path_create_directory, "iii", .taped = true),
+    FUNCTION(path_filestat_get, "iiiii", .taped = true, SIZE(4, WASI_FILESTAT_SIZE)),
+    FUNCTION(path_filestat_set_times, "iiiiIIi", .taped = true),
+    FUNCTION(path_link, "iiiiiii", .taped = true),
+    FUNCTION(path_open, "iiiiiIIii", .taped = true, SIZE(8, 4), .opens = true),
+    FUNCTION(path_readlink, "iiiiii", .taped = true, BUFFER(3, 5, 1)),
+    FUNCTION(path_remove_directory, "iii", .taped = true),
+    FUNCTION(path_rename, "iiiiii", .taped = true),
+    FUNCTION(path_symlink, "iiiii", .taped = true),
+    FUNCTION(path_unlink_file, "iii", .taped = true),
+    FUNCTION(poll_oneoff, "iiii", .taped = true, BUFFER(1, 3, WASI_EVENT_SIZE)),
+    FUNCTION(proc_exit, "i"),
+    FUNCTION(proc_raise, "i"),
+    FUNCTION(random_get, "ii"),
+    FUNCTION(sched_yield, ""),
+    FUNCTION(sock_accept, "iii"),
+    FUNCTION(sock_recv, "iiiiii"),
+    FUNCTION(sock_send, "iiiii"),
+    FUNCTION(sock_shutdown, "ii"),
 };
 const size_t wasi_functions_n = sizeof wasi_functions / sizeof wasi_functions[0];
 
@@ -189,12 +196,14 @@ void descriptor_done(struct wasi *w, struct descriptor *d) {
     *d = (struct descriptor){.kind = DESCRIPTOR_FREE, .host_fd = -1};
 }
 
-uint32_t wasi_descriptor(const struct wasi_call *call, uint32_t fd, uint64_t rights, struct descriptor **ret) {
+uint32_t wasi_descriptor(struct wasi_call *call, uint32_t fd, uint64_t rights, struct descriptor **ret) {
     const struct wasi *w = call->wasi;
     if (fd >= w->size || w->table[fd].kind == DESCRIPTOR_FREE)
         return WASI_E_BADF;
     struct descriptor *d = &w->table[fd];
     uint64_t missing = rights & ~d->rights;
+    if (!wasi_may_touch(call, d->mount))
+        return WASI_E_IO;
     if (!missing) {
         *ret = d;
         return WASI_E_SUCCESS;
@@ -207,6 +216,11 @@ uint32_t wasi_descriptor(const struct wasi_call *call, uint32_t fd, uint64_t rig
     if (missing & (WASI_RIGHT_FD_READ | WRITE_RIGHTS))
         return WASI_E_BADF;
     return d->kind == DESCRIPTOR_FILE || d->kind == DESCRIPTOR_FOLDER ? WASI_E_NOTCAPABLE : WASI_E_SPIPE;
+}
+
+bool wasi_may_touch(struct wasi_call *call, const struct mount *m) {
+    call->outside |= m && !m->constant;
+    return !(call->outside && call->stay_inside);
 }
 
 uint32_t wasi_claim(struct wasi *w, uint32_t *ret_fd) {

@@ -34,6 +34,8 @@ struct mount {
     const char *host;  /* absolute host path of what is mounted, a file's too; for the trace only, may be NULL */
     enum mount_kind kind;
     bool writable;
+    /* What lies there is part of the guest, which its images depend on: it isn't recorded on a tape. */
+    bool constant;
 };
 
 /* Limits of one sandbox; wasi_limits_default() gives the documented ones. */
@@ -63,6 +65,7 @@ struct wasi_options {
     /* While an image is built: each path looked up below a mount with a host path. NULL: none. */
     void (*trace)(void *user, enum wasi_trace_kind kind, const char *host_path);
     void *user;
+    struct tape *tape; /* NULL: nothing is recorded; borrowed */
 };
 
 /* Why a call must not simply return to the guest. */
@@ -90,12 +93,30 @@ struct wasi_call {
     uint32_t exit_code;
     uint64_t park_until_ns;
     uint64_t cost; /* host work, in fuel units: about 1 per ns (1000 for a system call, bytes / 8 for copies) */
+    bool outside;  /* it looked at, or changed, what isn't the guest's own */
+    /* In: such a call is to fail with IO before anything happens. */
+    bool stay_inside;
+};
+
+/* What a call leaves in guest memory when it succeeds, for the tape. */
+enum wasi_out {
+    WASI_OUT_NONE,
+    WASI_OUT_SIZE,    /* out_size bytes at argument out_argument */
+    WASI_OUT_BUFFER,  /* items of out_size bytes there; how many is at argument out_count (u32) */
+    WASI_OUT_VECTORS, /* bytes in the vectors there; how many likewise */
 };
 
 /* One import of "wasi_snapshot_preview1". parameters: 'i' (i32) and 'I' (i64) each; all return an errno as i32 (proc_exit: nothing). */
 struct wasi_function {
     const char *name, *parameters;
     uint32_t (*call)(struct wasi_call *call);
+    bool
+        taped; /* what it comes to depends on more than the guest and its image (clocks and randomness have entries of their own) */
+    enum wasi_out out;
+    uint8_t out_argument, out_count;
+    uint16_t out_size;
+    bool moves; /* the position of an open file */
+    bool opens; /* a descriptor */
 };
 extern const struct wasi_function wasi_functions[];
 extern const size_t wasi_functions_n;

@@ -54,7 +54,8 @@ void wasi_put_filestat(const struct wasi *w, uint8_t *to, const struct stat *st,
     to[WASI_FILESTAT_FILETYPE] = wasi_filetype(st->st_mode);
     store_u64(to + WASI_FILESTAT_NLINK, st->st_nlink);
     store_u64(to + WASI_FILESTAT_SIZE_FIELD, (uint64_t)st->st_size);
-    store_u64(to + WASI_FILESTAT_ATIM, nanoseconds(&st->st_atim));
+    /* Of what isn't recorded, nothing that changes by itself may be seen. */
+    store_u64(to + WASI_FILESTAT_ATIM, nanoseconds(m && m->constant ? &st->st_mtim : &st->st_atim));
     store_u64(to + WASI_FILESTAT_MTIM, nanoseconds(&st->st_mtim));
     store_u64(to + WASI_FILESTAT_CTIM, nanoseconds(&st->st_ctim));
 }
@@ -76,7 +77,7 @@ uint32_t wasi_times(uint64_t atim, uint64_t mtim, uint32_t flags, struct timespe
 }
 
 /* The descriptor, if it has these rights and may be changed. ROFS comes first: it says why the rights aren't there. */
-static uint32_t changeable(const struct wasi_call *call, uint64_t rights, struct descriptor **ret) {
+static uint32_t changeable(struct wasi_call *call, uint64_t rights, struct descriptor **ret) {
     struct descriptor *d;
     uint32_t status = wasi_descriptor(call, argument(call, 0), 0, &d);
     if (status)
@@ -209,6 +210,8 @@ static uint32_t stat_folder(struct wasi_call *call, const struct descriptor *d, 
     struct place place;
     struct found found __attribute__((cleanup(found_done))) = FOUND_INIT;
     place_of(call->wasi, d->path, &place);
+    if (!wasi_may_touch(call, place.mount))
+        return WASI_E_IO;
     uint32_t status = place_find(call, &place, LOOKUP_FOLLOW, &found);
     if (status)
         return status;
@@ -229,7 +232,7 @@ uint32_t wasi_fd_filestat_get(struct wasi_call *call) {
         wasi_put_filestat(call->wasi, to, &stream, NULL, d->kind == DESCRIPTOR_INPUT ? "0" : "1");
         return WASI_E_SUCCESS;
     }
-    if (d->host_fd < 0)
+    if (d->kind == DESCRIPTOR_FOLDER && d->host_fd < 0)
         return stat_folder(call, d, to);
     struct stat st;
     charge(call, COST_SYSCALL);

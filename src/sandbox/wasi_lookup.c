@@ -75,7 +75,7 @@ static void judge_end(struct place *p, const char *path, size_t n) {
     p->folder |= p->dots;
 }
 
-uint32_t place_read(const struct wasi_call *call, const struct descriptor *folder, uint64_t address, uint64_t n,
+uint32_t place_read(struct wasi_call *call, const struct descriptor *folder, uint64_t address, uint64_t n,
                     struct place *ret) {
     char path[PATH_LENGTH_MAX];
     const uint8_t *bytes = guest_bytes(call, address, n);
@@ -93,7 +93,7 @@ uint32_t place_read(const struct wasi_call *call, const struct descriptor *folde
     if (path_normalize(folder->path, path, ret->path, sizeof ret->path) < 0)
         return WASI_E_NAMETOOLONG;
     place_resolve(call->wasi, ret);
-    return WASI_E_SUCCESS;
+    return wasi_may_touch(call, ret->mount) ? WASI_E_SUCCESS : WASI_E_IO;
 }
 
 uint32_t place_writable(const struct place *p) {

@@ -36,7 +36,7 @@ enum lookup {
 
 /* The place of guest memory's path[0..n), relative to the folder. NOENT (empty), NAMETOOLONG, ILSEQ (holds a NUL) or
  * FAULT. */
-uint32_t place_read(const struct wasi_call *call, const struct descriptor *folder, uint64_t address, uint64_t n,
+uint32_t place_read(struct wasi_call *call, const struct descriptor *folder, uint64_t address, uint64_t n,
                     struct place *ret);
 /* The place of a guest path of ours. */
 void place_of(const struct wasi *w, const char *path, struct place *ret);

@@ -185,6 +185,36 @@ static uint32_t open_place(struct wasi_call *call, const struct opening *o, int 
     return open_existing(call, o, &found, ret_fd);
 }
 
+static void fill(struct descriptor *d, const struct opening *o, bool folder, const struct mount *m, int host_fd,
+                 char *path) {
+    *d = (struct descriptor){
+        .kind = folder ? DESCRIPTOR_FOLDER : DESCRIPTOR_FILE,
+        .host_fd = host_fd,
+        .flags = o->fdflags,
+        .mount = m,
+        .rights = o->rights & (folder ? FOLDER_RIGHTS : FILE_RIGHTS),
+        .inheriting = folder ? o->inheriting : 0,
+        .path = path,
+    };
+}
+
+uint32_t wasi_open_nothing(struct wasi_call *call, bool folder) {
+    struct opening o;
+    uint32_t fd = 0;
+    uint8_t *ret = guest_bytes(call, argument(call, 8), 4);
+    uint32_t status = read_opening(call, &o);
+    if (!status)
+        status = ret ? wasi_claim(call->wasi, &fd) : (uint32_t)WASI_E_FAULT;
+    if (status)
+        return status;
+    char *path = folder ? strdup(o.place.path) : NULL;
+    if (folder && !path)
+        return WASI_E_NOMEM;
+    fill(&call->wasi->table[fd], &o, folder, o.place.mount, -1, path);
+    store_u32(ret, fd);
+    return WASI_E_SUCCESS;
+}
+
 uint32_t wasi_path_open(struct wasi_call *call) {
     struct opening o;
     CLEANUP(cleanup_close) int host_fd = -1;
@@ -207,15 +237,7 @@ uint32_t wasi_path_open(struct wasi_call *call) {
     status = open_place(call, &o, &host_fd, &folder, &synthetic);
     if (status)
         return status;
-    call->wasi->table[fd] = (struct descriptor){
-        .kind = folder ? DESCRIPTOR_FOLDER : DESCRIPTOR_FILE,
-        .host_fd = host_fd,
-        .flags = o.fdflags,
-        .mount = synthetic ? NULL : o.place.mount,
-        .rights = o.rights & (folder ? FOLDER_RIGHTS : FILE_RIGHTS),
-        .inheriting = folder ? o.inheriting : 0,
-        .path = folder ? path : NULL,
-    };
+    fill(&call->wasi->table[fd], &o, folder, synthetic ? NULL : o.place.mount, host_fd, folder ? path : NULL);
     host_fd = -1;
     if (folder)
         path = NULL;

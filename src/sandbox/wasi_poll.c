@@ -100,6 +100,9 @@ uint32_t wasi_poll_oneoff(struct wasi_call *call) {
     uint8_t *ret = guest_bytes(call, argument(call, 3), 4);
     if (!from || !to || !ret)
         return WASI_E_FAULT;
+    call->outside = true; /* it's about time */
+    if (call->stay_inside)
+        return WASI_E_IO;
     /* Events may be written over the subscriptions, so these are fetched first. */
     CLEANUP(cleanup_free) struct subscription *s = FAULT("wasi.poll") ? NULL : calloc(n, sizeof *s);
     if (!s)

@@ -188,6 +188,8 @@ static uint32_t fill(const struct snapshot *s, const struct descriptor *d) {
     CLEANUP(cleanup_close) int own = -1;
     uint32_t status = open_listed(s->call, d, s->place, &own);
     int folder = own >= 0 ? own : d->host_fd;
+    if (!status && folder < 0 && d->mount)
+        return WASI_E_NOENT; /* it was gone when it should be opened again */
     if (!status && folder >= 0)
         status = add_host_entries(s, folder);
     if (!status && folder < 0) {
@@ -196,6 +198,19 @@ static uint32_t fill(const struct snapshot *s, const struct descriptor *d) {
             status = add_entry(s, "..", 2, wasi_synthetic_ino(".."), WASI_FILETYPE_DIRECTORY);
     }
     return status ? status : add_mount_entries(s);
+}
+
+/* A folder's names are those in its mount and those of the mounts in it. Apart, so that its place isn't on the fiber's stack together with the next. */
+__attribute__((noinline)) static bool may_list(struct wasi_call *call, const struct descriptor *d) {
+    const struct wasi_options *o = &call->wasi->options;
+    const struct mount *m;
+    struct place place;
+    size_t cursor = 0, length = 0;
+    place_of(call->wasi, d->path, &place);
+    bool may = wasi_may_touch(call, place.mount);
+    while (mount_next_name(o->mounts, o->n_mounts, place.path, &cursor, &length, &m))
+        may = wasi_may_touch(call, m);
+    return may;
 }
 
 static uint32_t take_snapshot(struct wasi_call *call, struct descriptor *d) {
@@ -257,6 +272,8 @@ uint32_t wasi_fd_readdir(struct wasi_call *call) {
         return status;
     if (!to || !ret)
         return WASI_E_FAULT;
+    if (!may_list(call, d))
+        return WASI_E_IO;
     if (cookie == 0 || !d->listing) {
         status = take_snapshot(call, d);
         if (status)

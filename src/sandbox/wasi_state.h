@@ -24,7 +24,7 @@ struct listing; /* wasi_readdir.c */
 
 struct descriptor {
     enum descriptor_kind kind;
-    int host_fd;    /* -1: standard stream or synthetic folder */
+    int host_fd;    /* -1: standard stream, synthetic folder, or what a replay couldn't open again */
     int stream;     /* DESCRIPTOR_OUTPUT */
     uint16_t flags; /* enum wasi_fdflag; kept here, given to the host with each write */
     bool root;
@@ -84,7 +84,10 @@ uint32_t wasi_errno(int host);
 
 /* An open descriptor that has all of `rights`. Otherwise the errno that says best why not: BADF, or ISDIR, NOTDIR
  * and SPIPE where the kind is wrong, or NOTCAPABLE. The pointer holds until the next wasi_claim. */
-uint32_t wasi_descriptor(const struct wasi_call *call, uint32_t fd, uint64_t rights, struct descriptor **ret);
+uint32_t wasi_descriptor(struct wasi_call *call, uint32_t fd, uint64_t rights, struct descriptor **ret);
+
+/* Notes that the call is about what is mounted there (NULL: a synthetic folder). False: it must not go on. */
+bool wasi_may_touch(struct wasi_call *call, const struct mount *m);
 
 /* The lowest free descriptor, still DESCRIPTOR_FREE: the caller fills it in last. MFILE or NOMEM. */
 uint32_t wasi_claim(struct wasi *w, uint32_t *ret_fd);
@@ -108,7 +111,10 @@ uint64_t wasi_synthetic_ino(const char *path);
 /* The two timespecs for utimensat from WASI's flags, or INVAL. */
 uint32_t wasi_times(uint64_t atim, uint64_t mtim, uint32_t flags, struct timespec ret[2]);
 
-/* Nanoseconds of a WASI clock, or INVAL. */
+/* path_open's arguments once more, for what can't be opened any more: a descriptor as it had given, whose use is an error (host_fd is -1). */
+uint32_t wasi_open_nothing(struct wasi_call *call, bool folder);
+
+/* Nanoseconds of a WASI clock as the guest sees it, or INVAL. Not recorded on the tape. */
 uint32_t wasi_clock_now(const struct wasi *w, uint32_t id, uint64_t *ret);
 
 /* The calls, by the file that owns them. */

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "sandbox/tape.h"
 
 #include <errno.h>
 #include <sys/random.h>
@@ -44,18 +45,20 @@ uint32_t wasi_clock_now(const struct wasi *w, uint32_t id, uint64_t *ret) {
     switch (id) {
     case WASI_CLOCK_REALTIME:
         *ret = clock_wall_ns();
-        return WASI_E_SUCCESS;
+        break;
     case WASI_CLOCK_MONOTONIC:
         *ret = clock_monotonic_ns();
-        return WASI_E_SUCCESS;
+        break;
     case WASI_CLOCK_PROCESS_CPUTIME:
     case WASI_CLOCK_THREAD_CPUTIME:
         /* The host thread's own time would tell about other sandboxes. */
         *ret = clock_monotonic_ns() - w->started_ns;
-        return WASI_E_SUCCESS;
+        break;
     default:
         return WASI_E_INVAL;
     }
+    *ret += w->options.tape ? w->options.tape->shift[id] : 0;
+    return WASI_E_SUCCESS;
 }
 
 uint32_t wasi_clock_res_get(struct wasi_call *call) {
@@ -73,9 +76,12 @@ uint32_t wasi_clock_time_get(struct wasi_call *call) {
     uint8_t *ret = guest_bytes(call, argument(call, 2), 8);
     if (!ret)
         return WASI_E_FAULT;
-    uint32_t status = wasi_clock_now(call->wasi, argument(call, 0), &now);
+    struct tape *tape = call->wasi->options.tape;
+    uint32_t id = argument(call, 0), status = wasi_clock_now(call->wasi, id, &now);
     if (status)
         return status;
+    if (tape)
+        now = tape_clock(tape, id, now);
     store_u64(ret, now);
     return WASI_E_SUCCESS;
 }
@@ -90,6 +96,10 @@ uint32_t wasi_random_get(struct wasi_call *call) {
     if (n > call->wasi->options.limits.transfer)
         return WASI_E_INVAL;
     charge(call, COST_SYSCALL + n * COST_RANDOM_BYTE);
+    if (call->wasi->options.tape) {
+        tape_random(call->wasi->options.tape, to, n);
+        return WASI_E_SUCCESS;
+    }
     while (n > 0) {
         ssize_t got = FAULT("wasi.random") ? -1 : getrandom(to, n < chunk ? n : chunk, 0);
         if (got < 0 && errno == EINTR)
@@ -119,7 +129,7 @@ uint32_t wasi_sched_yield(struct wasi_call *call) {
 }
 
 /* No descriptor is ever a socket: nothing opens one. */
-static uint32_t not_a_socket(const struct wasi_call *call) {
+static uint32_t not_a_socket(struct wasi_call *call) {
     struct descriptor *d;
     return wasi_descriptor(call, argument(call, 0), 0, &d) ? WASI_E_BADF : WASI_E_NOTSOCK;
 }

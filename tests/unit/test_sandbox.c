@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "guest/abi.h"
+#include "hostile_world.h"
 #include "sandbox/operation.h"
 #include "sandbox/sandbox.h"
 #include "tests/unit/guest/hostile.h"
@@ -20,71 +21,15 @@
 /* after its prerequisites */
 #include <cmocka.h>
 
-/* What all tests share. */
-static struct {
-    struct engine *engine;
-    struct guest_module module;
-    struct image *image;
-    struct slot_pool slots;
-    struct sigaction on_trap[3]; /* the engine's handlers for the signals below */
-} world;
-
-static const int trap_signals[] = {SIGSEGV, SIGILL, SIGFPE};
-
-static void read_file(const char *path, uint8_t **ret, size_t *ret_n) {
-    int fd = open(path, O_RDONLY);
-    struct stat st;
-    assert_true(fd >= 0 && fstat(fd, &st) == 0);
-    *ret = malloc((size_t)st.st_size + 1);
-    assert_int_equal(read(fd, *ret, (size_t)st.st_size), st.st_size);
-    *ret_n = (size_t)st.st_size;
-    close(fd);
-}
-
-static void check(int r, const struct error *err) {
-    if (r != 0)
-        fail_msg("%s", err->message);
-}
-
-static void load_module(void) {
-    struct error err;
-    uint8_t *wasm;
-    size_t n;
-    char path[64];
-    read_file(HOSTILE_CORE, &wasm, &n);
-    int fd = memfd_create("hostile", 0);
-    check(engine_compile(world.engine, wasm, n, fd, &err), &err);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    check(engine_load(world.engine, path, &world.module, &err), &err);
-    close(fd);
-    free(wasm);
-}
-
 static int set_up(void **state) {
     (void)state;
-    struct error err;
-    check(engine_open(64, &world.engine, &err), &err);
-    for (int i = 0; i < 3; i++)
-        sigaction(trap_signals[i], NULL, &world.on_trap[i]);
-    load_module();
-    uint8_t *memory;
-    size_t n;
-    read_file(HOSTILE_MEMORY, &memory, &n);
-    int fd = memfd_create("image", 0);
-    assert_int_equal(ftruncate(fd, (off_t)world.module.memory_size), 0);
-    assert_int_equal(pwrite(fd, memory, n, 0), n);
-    free(memory);
-    check(image_open(fd, (struct image_info){.size = world.module.memory_size}, &world.image, &err), &err);
-    world.slots = SLOT_POOL_INIT(engine_slots(world.engine));
+    hostile_open(HOSTILE_CORE, HOSTILE_MEMORY);
     return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
-    slot_pool_trim(&world.slots, NULL);
-    image_release(world.image);
-    engine_unload(&world.module);
-    engine_close(world.engine);
+    hostile_close();
     return 0;
 }
 
@@ -119,46 +64,19 @@ static void on_cancel(void *user, uint32_t op) {
     s->cancelled = op;
 }
 
-static void complete(struct sandbox *sb, uint64_t op, const char *body, size_t body_n) {
-    size_t n;
-    char *message = message_new("{}", 2, body, body_n, &n);
-    assert_non_null(message);
-    sandbox_complete(sb, (uint32_t)op, message, n);
-}
-
 static struct sandbox *open_sandbox(uint64_t fuel, uint64_t ram, struct submission *submission) {
     struct error err;
     struct sandbox *sb = NULL;
-    for (int i = 0; i < 3; i++) /* cmocka puts its own in place before every test */
-        sigaction(trap_signals[i], &world.on_trap[i], NULL);
-    struct sandbox_options options = {.engine = world.engine,
-                                      .module = &world.module,
-                                      .image = world.image,
-                                      .slots = &world.slots,
-                                      .fuel = fuel,
-                                      .ram = ram,
-                                      .wasi = {.limits = wasi_limits_default()}};
+    struct sandbox_options options = hostile_options(fuel, ram);
     options.wasi.limits.output = 1 << 20;
     if (submission != NULL)
         options.host = (struct sandbox_host){.submit = on_submit, .cancel = on_cancel, .user = submission};
-    check(sandbox_open(&options, &sb, &err), &err);
+    hostile_check(sandbox_open(&options, &sb, &err), &err);
     return sb;
 }
 
-#define PLENTY_FUEL UINT64_C(1000000000000)
-#define PLENTY_RAM UINT64_C(64000000)
-
 static void begin(struct sandbox *sb, uint32_t what, uint64_t a, uint64_t b, uint64_t c) {
-    struct error err;
-    struct order order = {.what = what, .a = a, .b = b, .c = c};
-    check(sandbox_begin_message(sb, "attack", "{}", 2, (const char *)&order, sizeof order, &err), &err);
-}
-
-static enum sandbox_state finish(struct sandbox *sb) {
-    enum sandbox_state state;
-    while ((state = sandbox_poll(sb)) == SANDBOX_RUNNABLE)
-        continue;
-    return state;
+    hostile_begin(sb, &(struct order){.what = what, .a = a, .b = b, .c = c}, 1);
 }
 
 static int64_t result(const struct sandbox *sb) {
@@ -167,7 +85,7 @@ static int64_t result(const struct sandbox *sb) {
     struct error err;
     int64_t value;
     assert_int_equal(sandbox_end(sb), SANDBOX_RETURNED);
-    check(sandbox_reply(sb, &header, &header_n, &body, &body_n, &err), &err);
+    hostile_check(sandbox_reply(sb, &header, &header_n, &body, &body_n, &err), &err);
     assert_int_equal(body_n, sizeof value);
     memcpy(&value, body, sizeof value);
     return value;
@@ -176,7 +94,7 @@ static int64_t result(const struct sandbox *sb) {
 /* One order in a sandbox that stays open. */
 static int64_t order(struct sandbox *sb, uint32_t what, uint64_t a, uint64_t b, uint64_t c) {
     begin(sb, what, a, b, c);
-    assert_int_equal(finish(sb), SANDBOX_ENDED);
+    assert_int_equal(hostile_run(sb), SANDBOX_ENDED);
     return result(sb);
 }
 
@@ -184,7 +102,7 @@ static int64_t order(struct sandbox *sb, uint32_t what, uint64_t a, uint64_t b, 
 static enum sandbox_end end_of(uint32_t what, uint64_t a, uint64_t fuel) {
     struct sandbox *sb = open_sandbox(fuel, PLENTY_RAM, NULL);
     begin(sb, what, a, 0, 0);
-    assert_int_equal(finish(sb), SANDBOX_ENDED);
+    assert_int_equal(hostile_run(sb), SANDBOX_ENDED);
     enum sandbox_end end = sandbox_end(sb);
     sandbox_close(sb);
     return end;
@@ -194,7 +112,7 @@ static enum sandbox_end end_of(uint32_t what, uint64_t a, uint64_t fuel) {
 
 static void test_hostile_submit(void **state) {
     (void)state;
-    uint64_t size = world.image->info.size;
+    uint64_t size = hostile.image->info.size;
     const struct {
         uint64_t address, n;
     } rows[] = {
@@ -212,7 +130,7 @@ static void test_hostile_submit(void **state) {
 
 static void test_hostile_wait(void **state) {
     (void)state;
-    uint64_t size = world.image->info.size;
+    uint64_t size = hostile.image->info.size;
     struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, NULL);
     assert_int_equal(order(sb, WAIT, size, 1, 0), GUEST_E_BAD_MESSAGE);
     assert_int_equal(order(sb, WAIT, size - 4, 2, 0), GUEST_E_BAD_MESSAGE);
@@ -227,7 +145,7 @@ static void test_hostile_wait(void **state) {
 static void test_hostile_take(void **state) {
     (void)state;
     struct submission s = {0};
-    uint64_t size = world.image->info.size;
+    uint64_t size = hostile.image->info.size;
     struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, &s);
     assert_int_equal(order(sb, TAKE, 0, 0, 0), GUEST_E_NO_SUCH_OP);
     assert_int_equal(order(sb, TAKE, 1, 0, 16), GUEST_E_NO_SUCH_OP);
@@ -236,7 +154,7 @@ static void test_hostile_take(void **state) {
     assert_int_equal(op, s.op);
     assert_memory_equal(s.body, "body", 4);
     assert_int_equal(order(sb, TAKE, op, 0, 16), GUEST_E_PENDING);
-    complete(sb, s.op, "abcd", 4);
+    hostile_complete(sb, s.op, "abcd", 4);
     assert_int_equal(order(sb, TAKE, op, 0, 4), 10); /* too small: its length, and it's still there */
     assert_int_equal(order(sb, TAKE, op, size - 5, 100), GUEST_E_BAD_MESSAGE);
     assert_int_equal(order(sb, TAKE, op, UINT32_MAX, UINT32_MAX), GUEST_E_BAD_MESSAGE);
@@ -252,10 +170,10 @@ static int64_t told(int64_t n, uint64_t first, uint64_t second) {
 static void test_hostile_next(void **state) {
     (void)state;
     struct submission s = {0};
-    uint64_t size = world.image->info.size;
+    uint64_t size = hostile.image->info.size;
     struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, &s);
     uint64_t op = (uint64_t)order(sb, SUBMIT_TEXT, 0, 0, 0);
-    complete(sb, op, NULL, 0);
+    hostile_complete(sb, op, NULL, 0);
     assert_int_equal(order(sb, NEXT, 64, 0, 0), GUEST_E_BAD_MESSAGE);
     assert_int_equal(order(sb, NEXT, size - 4, 2, 0), GUEST_E_BAD_MESSAGE);
     assert_int_equal(order(sb, NEXT, UINT32_MAX, 1, 0), GUEST_E_BAD_MESSAGE);
@@ -275,8 +193,8 @@ static void test_next_tells_in_the_order_of_completion(void **state) {
         ops[i] = (uint64_t)order(sb, SUBMIT_TEXT, 0, 0, 0);
     const int done[] = {70, 3, 41, 5, 99};
     for (int i = 0; i < 5; i++)
-        complete(sb, ops[done[i]], NULL, 0);
-    complete(sb, ops[3], "again", 5); /* ignored */
+        hostile_complete(sb, ops[done[i]], NULL, 0);
+    hostile_complete(sb, ops[3], "again", 5); /* ignored */
     assert_int_equal(order(sb, TAKE, ops[3], 64, 100), 6);
     assert_int_equal(order(sb, NEXT_TWO, 0, 0, 0), told(2, ops[70], ops[41])); /* what was taken isn't told */
     assert_int_equal(order(sb, NEXT_TWO, 0, 0, 0), told(2, ops[5], ops[99]));
@@ -290,15 +208,15 @@ static void test_next_parks_until_something_is_done(void **state) {
     struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, &s);
     uint64_t first = (uint64_t)order(sb, SUBMIT_TEXT, 0, 0, 0), second = (uint64_t)order(sb, SUBMIT_TEXT, 0, 0, 0);
     begin(sb, NEXT_TWO, UINT64_MAX, 0, 0);
-    assert_int_equal(finish(sb), SANDBOX_PARKED);
+    assert_int_equal(hostile_run(sb), SANDBOX_PARKED);
     assert_false(sandbox_ready(sb, clock_monotonic_ns()));
-    complete(sb, second, NULL, 0);
-    complete(sb, first, NULL, 0);
+    hostile_complete(sb, second, NULL, 0);
+    hostile_complete(sb, first, NULL, 0);
     assert_true(sandbox_ready(sb, clock_monotonic_ns()));
-    assert_int_equal(finish(sb), SANDBOX_ENDED);
+    assert_int_equal(hostile_run(sb), SANDBOX_ENDED);
     assert_int_equal(result(sb), told(2, second, first));
     begin(sb, NEXT_TWO, 1000000, 0, 0);
-    while (finish(sb) != SANDBOX_ENDED)
+    while (hostile_run(sb) != SANDBOX_ENDED)
         continue;
     assert_int_equal(result(sb), GUEST_E_TIMEOUT);
     sandbox_close(sb);
@@ -314,7 +232,7 @@ static void test_cancel(void **state) {
     assert_int_equal(order(sb, CANCEL, op, 0, 0), 0);
     assert_int_equal(s.cancelled, op);
     s.cancelled = 0;
-    complete(sb, op, NULL, 0);
+    hostile_complete(sb, op, NULL, 0);
     assert_int_equal(order(sb, CANCEL, op, 0, 0), 0); /* too late, which is no error */
     assert_int_equal(s.cancelled, 0);
     assert_int_equal(order(sb, TAKE, op, 64, 100), 6);
@@ -325,7 +243,7 @@ static void test_cancel(void **state) {
 static void *complete_all(void *user) {
     struct completions *c = user;
     for (int i = 0; i < c->n; i++)
-        complete(c->sb, c->ops[i], "body", 4);
+        hostile_complete(c->sb, c->ops[i], "body", 4);
     return NULL;
 }
 
@@ -342,7 +260,7 @@ static void test_completion_from_another_thread(void **state) {
     for (int i = 0; i < c.n; i++) {
         (void)order(sb, SUBMIT_TEXT, 0, 0, 0); /* the table grows meanwhile */
         begin(sb, WAIT_ONE, c.ops[i], UINT64_MAX, 0);
-        while (finish(sb) != SANDBOX_ENDED)
+        while (hostile_run(sb) != SANDBOX_ENDED)
             continue;
         assert_int_equal(order(sb, TAKE, c.ops[i], 64, 100), 10);
     }
@@ -374,7 +292,7 @@ static void test_open_operations_have_a_limit(void **state) {
     for (int i = 0; i < GUEST_OPS_MAX; i++)
         assert_true(order(sb, SUBMIT_TEXT, 0, 0, 0) > 0);
     assert_int_equal(order(sb, SUBMIT_TEXT, 0, 0, 0), GUEST_E_TOO_MANY);
-    complete(sb, s.op, NULL, 0);
+    hostile_complete(sb, s.op, NULL, 0);
     assert_int_equal(order(sb, TAKE, s.op, 64, 100), 6);
     assert_true(order(sb, SUBMIT_TEXT, 0, 0, 0) > 0);
     sandbox_close(sb);
@@ -386,13 +304,13 @@ static void test_wait_parks_until_complete(void **state) {
     struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, &s);
     uint64_t op = (uint64_t)order(sb, SUBMIT_TEXT, 0, 0, 0);
     begin(sb, WAIT_ONE, op, UINT64_MAX, 0);
-    assert_int_equal(finish(sb), SANDBOX_PARKED);
+    assert_int_equal(hostile_run(sb), SANDBOX_PARKED);
     assert_int_equal(sandbox_wake_time(sb), UINT64_MAX);
     assert_false(sandbox_ready(sb, clock_monotonic_ns()));
     assert_int_equal(sandbox_poll(sb), SANDBOX_PARKED);
-    complete(sb, op, NULL, 0);
+    hostile_complete(sb, op, NULL, 0);
     assert_true(sandbox_ready(sb, clock_monotonic_ns()));
-    assert_int_equal(finish(sb), SANDBOX_ENDED);
+    assert_int_equal(hostile_run(sb), SANDBOX_ENDED);
     assert_int_equal(result(sb), 0);
     sandbox_close(sb);
 }
@@ -404,15 +322,15 @@ static void test_wait_and_sleep_time_out(void **state) {
     uint64_t op = (uint64_t)order(sb, SUBMIT_TEXT, 0, 0, 0);
     const uint64_t ms = NS_PER_MS;
     begin(sb, WAIT_ONE, op, 5 * ms, 0);
-    assert_int_equal(finish(sb), SANDBOX_PARKED);
+    assert_int_equal(hostile_run(sb), SANDBOX_PARKED);
     usleep(6000);
     assert_true(sandbox_ready(sb, clock_monotonic_ns()));
-    assert_int_equal(finish(sb), SANDBOX_ENDED);
+    assert_int_equal(hostile_run(sb), SANDBOX_ENDED);
     assert_int_equal(result(sb), GUEST_E_TIMEOUT);
     begin(sb, SLEEP, 5 * ms, 0, 0);
-    assert_int_equal(finish(sb), SANDBOX_PARKED);
+    assert_int_equal(hostile_run(sb), SANDBOX_PARKED);
     usleep(6000);
-    assert_int_equal(finish(sb), SANDBOX_ENDED);
+    assert_int_equal(hostile_run(sb), SANDBOX_ENDED);
     assert_int_equal(result(sb), 0);
     sandbox_close(sb);
 }
@@ -423,7 +341,7 @@ static void test_closing_a_parked_or_running_sandbox(void **state) {
     struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, &s);
     uint64_t op = (uint64_t)order(sb, SUBMIT_TEXT, 0, 0, 0);
     begin(sb, WAIT_ONE, op, UINT64_MAX, 0);
-    assert_int_equal(finish(sb), SANDBOX_PARKED);
+    assert_int_equal(hostile_run(sb), SANDBOX_PARKED);
     sandbox_close(sb);
     sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, &s);
     begin(sb, SPIN, 0, 0, 0);
@@ -435,7 +353,7 @@ static void test_closing_a_parked_or_running_sandbox(void **state) {
 
 static void test_hostile_replies(void **state) {
     (void)state;
-    uint64_t size = world.image->info.size;
+    uint64_t size = hostile.image->info.size;
     const struct {
         uint64_t address, n;
     } rows[] = {{0, 0}, {0, 3}, {size, 4}, {size - 1, 8}, {UINT32_MAX, UINT32_MAX}, {4, UINT32_MAX}};
@@ -444,7 +362,7 @@ static void test_hostile_replies(void **state) {
         const char *header, *body;
         size_t header_n, body_n;
         begin(sb, REPLY_RAW, rows[i].address, rows[i].n, 0);
-        assert_int_equal(finish(sb), SANDBOX_ENDED);
+        assert_int_equal(hostile_run(sb), SANDBOX_ENDED);
         assert_int_equal(sandbox_reply(sb, &header, &header_n, &body, &body_n, NULL), ERROR_INVALID);
         sandbox_close(sb);
     }
@@ -474,7 +392,7 @@ static void test_ends(void **state) {
     assert_int_equal(end_of(RECURSE, 0, PLENTY_FUEL), SANDBOX_TRAPPED);
     assert_int_equal(end_of(ABORT, 0, PLENTY_FUEL), SANDBOX_TRAPPED);
     assert_int_equal(end_of(EXIT, 7, PLENTY_FUEL), SANDBOX_EXITED);
-    assert_int_equal(end_of(PEEK, world.image->info.size, PLENTY_FUEL), SANDBOX_TRAPPED);
+    assert_int_equal(end_of(PEEK, hostile.image->info.size, PLENTY_FUEL), SANDBOX_TRAPPED);
     assert_int_equal(end_of(PEEK, UINT32_MAX, PLENTY_FUEL), SANDBOX_TRAPPED);
 }
 
@@ -504,7 +422,7 @@ static void test_output_limit(void **state) {
     struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, NULL);
     assert_int_equal(order(sb, WRITE, 1 << 19, 0, 0), 0);
     begin(sb, WRITE, (1 << 19) + 1, 0, 0);
-    assert_int_equal(finish(sb), SANDBOX_ENDED);
+    assert_int_equal(hostile_run(sb), SANDBOX_ENDED);
     assert_int_equal(sandbox_end(sb), SANDBOX_OUTPUT_LIMIT);
     sandbox_close(sb);
 }
@@ -513,15 +431,15 @@ static void test_output_limit(void **state) {
 
 static void test_growth_stops_at_ram(void **state) {
     (void)state;
-    uint64_t pages = world.image->info.size / WASM_PAGE_SIZE;
-    struct sandbox *sb = open_sandbox(PLENTY_FUEL, world.image->info.size + 2 * WASM_PAGE_SIZE, NULL);
+    uint64_t pages = hostile.image->info.size / WASM_PAGE_SIZE;
+    struct sandbox *sb = open_sandbox(PLENTY_FUEL, hostile.image->info.size + 2 * WASM_PAGE_SIZE, NULL);
     assert_int_equal(order(sb, GROW, 2, 0, 0), pages);
     assert_false(sandbox_memory_denied(sb));
     assert_int_equal(order(sb, GROW, 1, 0, 0), -1);
     assert_true(sandbox_memory_denied(sb));
     assert_int_equal(order(sb, GROW, 65536, 0, 0), -1);
     begin(sb, ABORT, 0, 0, 0);
-    assert_int_equal(finish(sb), SANDBOX_ENDED);
+    assert_int_equal(hostile_run(sb), SANDBOX_ENDED);
     assert_int_equal(sandbox_end(sb), SANDBOX_OUT_OF_MEMORY);
     sandbox_close(sb);
 }
@@ -529,7 +447,7 @@ static void test_growth_stops_at_ram(void **state) {
 /* Writes into image pages, the stack, grown pages; the next tenant of the same slot must see none of it. */
 static void test_no_leftovers(void **state) {
     (void)state;
-    uint64_t size = world.image->info.size;
+    uint64_t size = hostile.image->info.size;
     struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, NULL);
     assert_true(order(sb, GROW, 40, 0, 0) > 0);
     const uint64_t places[] = {
@@ -541,7 +459,7 @@ static void test_no_leftovers(void **state) {
     sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, NULL);
     assert_int_equal(sandbox_ram(sb), size);
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        uint8_t expected = places[i] < size ? world.image->pattern[places[i]] : 0;
+        uint8_t expected = places[i] < size ? hostile.image->pattern[places[i]] : 0;
         if (places[i] == size)
             assert_true(order(sb, GROW, 40, 0, 0) > 0);
         assert_int_equal(order(sb, PEEK, places[i], 0, 0), expected);
@@ -553,7 +471,7 @@ static void test_no_leftovers(void **state) {
 /* More written pages than a slot keeps: they're given back to the kernel rather than copied. */
 static void test_no_leftovers_of_a_large_tenant(void **state) {
     (void)state;
-    uint64_t size = world.image->info.size;
+    uint64_t size = hostile.image->info.size;
     struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, NULL);
     assert_true(order(sb, GROW, 2 * SLOT_RESIDENT_MAX / 16, 0, 0) > 0);
     for (uint64_t page = 0; page < SLOT_RESIDENT_MAX + 100; page++)
@@ -561,7 +479,7 @@ static void test_no_leftovers_of_a_large_tenant(void **state) {
     order(sb, POKE, size - 1, 0xCD, 0);
     sandbox_close(sb);
     sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, NULL);
-    assert_int_equal(order(sb, PEEK, size - 1, 0, 0), world.image->pattern[size - 1]);
+    assert_int_equal(order(sb, PEEK, size - 1, 0, 0), hostile.image->pattern[size - 1]);
     assert_true(order(sb, GROW, 1, 0, 0) > 0);
     assert_int_equal(order(sb, PEEK, size, 0, 0), 0);
     sandbox_close(sb);
@@ -572,28 +490,28 @@ static void test_slots_are_reused(void **state) {
     (void)state;
     struct slot *slot = NULL, *again = NULL;
     struct error err;
-    check(slot_take(&world.slots, world.image, PLENTY_RAM, &slot, &err), &err);
+    hostile_check(slot_take(&hostile.slots, hostile.image, PLENTY_RAM, &slot, &err), &err);
     slot->base[100] = 1;
-    slot_put(&world.slots, slot);
-    check(slot_take(&world.slots, world.image, PLENTY_RAM, &again, &err), &err);
+    slot_put(&hostile.slots, slot);
+    hostile_check(slot_take(&hostile.slots, hostile.image, PLENTY_RAM, &again, &err), &err);
     assert_ptr_equal(again, slot);
-    assert_int_equal(again->base[100], world.image->pattern[100]);
-    slot_put(&world.slots, again);
+    assert_int_equal(again->base[100], hostile.image->pattern[100]);
+    slot_put(&hostile.slots, again);
 }
 
 static void test_sandboxes_have_a_limit(void **state) {
     (void)state;
     struct slot_arena *arena = NULL;
     struct error err;
-    check(slot_arena_new(2, &arena, &err), &err);
+    hostile_check(slot_arena_new(2, &arena, &err), &err);
     struct slot_pool pool = SLOT_POOL_INIT(arena);
     struct slot *a = NULL, *b = NULL, *c = NULL;
-    check(slot_take(&pool, world.image, PLENTY_RAM, &a, &err), &err);
-    check(slot_take(&pool, world.image, PLENTY_RAM, &b, &err), &err);
-    assert_int_equal(slot_take(&pool, world.image, PLENTY_RAM, &c, &err), ERROR_LIMIT);
+    hostile_check(slot_take(&pool, hostile.image, PLENTY_RAM, &a, &err), &err);
+    hostile_check(slot_take(&pool, hostile.image, PLENTY_RAM, &b, &err), &err);
+    assert_int_equal(slot_take(&pool, hostile.image, PLENTY_RAM, &c, &err), ERROR_LIMIT);
     assert_string_not_equal(err.hint, "");
     slot_put(&pool, a);
-    check(slot_take(&pool, world.image, PLENTY_RAM, &c, &err), &err);
+    hostile_check(slot_take(&pool, hostile.image, PLENTY_RAM, &c, &err), &err);
     slot_put(&pool, b);
     slot_put(&pool, c);
     slot_pool_trim(&pool, NULL);
@@ -602,18 +520,13 @@ static void test_sandboxes_have_a_limit(void **state) {
 
 static void *many_sandboxes(void *unused) {
     (void)unused;
-    struct slot_pool slots = SLOT_POOL_INIT(engine_slots(world.engine));
-    struct sandbox_options options = {.engine = world.engine,
-                                      .module = &world.module,
-                                      .image = world.image,
-                                      .slots = &slots,
-                                      .fuel = PLENTY_FUEL,
-                                      .ram = PLENTY_RAM,
-                                      .wasi = {.limits = wasi_limits_default()}};
+    struct slot_pool slots = SLOT_POOL_INIT(engine_slots(hostile.engine));
+    struct sandbox_options options = hostile_options(PLENTY_FUEL, PLENTY_RAM);
+    options.slots = &slots;
     for (int i = 0; i < 300; i++) {
         struct sandbox *sb = NULL;
         assert_int_equal(sandbox_open(&options, &sb, NULL), 0);
-        assert_int_equal(order(sb, PEEK, 4096, 0, 0), world.image->pattern[4096]);
+        assert_int_equal(order(sb, PEEK, 4096, 0, 0), hostile.image->pattern[4096]);
         order(sb, POKE, 4096, (uint64_t)i | 1, 0);
         sandbox_close(sb);
     }
@@ -636,14 +549,14 @@ static void test_snapshot_of_a_sandbox(void **state) {
     (void)state;
     struct error err;
     struct sandbox *sb = open_sandbox(PLENTY_FUEL, PLENTY_RAM, NULL);
-    uint64_t place = world.image->info.size - 100;
+    uint64_t place = hostile.image->info.size - 100;
     order(sb, POKE, place, 0x5A, 0);
     int fd = memfd_create("snapshot", 0);
     struct image_info info;
-    check(sandbox_snapshot(sb, fd, &info, &err), &err);
+    hostile_check(sandbox_snapshot(sb, fd, &info, &err), &err);
     sandbox_close(sb);
     struct image *image = NULL;
-    check(image_open(fd, info, &image, &err), &err);
+    hostile_check(image_open(fd, info, &image, &err), &err);
     assert_int_equal(image->pattern[place], 0x5A);
     assert_int_not_equal(info.inbox, 0);
     image_release(image);
@@ -658,7 +571,7 @@ static void test_snapshot_refuses_what_runs(void **state) {
     int fd = memfd_create("snapshot", 0);
     assert_int_equal(sandbox_snapshot(sb, fd, &info, NULL), ERROR_PROJECT); /* an open operation */
     begin(sb, WAIT_ONE, s.op, UINT64_MAX, 0);
-    assert_int_equal(finish(sb), SANDBOX_PARKED);
+    assert_int_equal(hostile_run(sb), SANDBOX_PARKED);
     assert_int_equal(sandbox_snapshot(sb, fd, &info, NULL), ERROR_PROJECT); /* a wasm frame */
     close(fd);
     sandbox_close(sb);

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE 1
 #include "wasi_world.h"
 
+#include "sandbox/wasi_tape.h"
+
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -129,6 +131,7 @@ int world_setup(void **state) {
     for (int i = 0; i < 3; i++)
         w->output[i] = BUFFER_INIT(1 << 20);
     w->trace = BUFFER_INIT(1 << 20);
+    w->kept = BUFFER_INIT(TAPE_MAX);
     w->size = WORLD_MEMORY;
     w->memory = calloc(1, w->size);
     w->options = (struct wasi_options){
@@ -161,10 +164,64 @@ int world_teardown(void **state) {
     for (int i = 0; i < 3; i++)
         buffer_done(&w->output[i]);
     buffer_done(&w->trace);
+    buffer_done(&w->kept);
+    tape_done(&w->tape);
     free(w->memory);
     nftw(w->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     free(w);
     return 0;
+}
+
+/* ---- tapes ---- */
+
+static void begin_tape(struct world *w) {
+    tape_done(&w->tape);
+    tape_init(&w->tape, w->kept.data, w->kept.size);
+    w->options.tape = &w->tape;
+    memset(w->memory, 0, w->size);
+    world_restart(w);
+}
+
+void world_record(struct world *w) {
+    buffer_clear(&w->kept);
+    begin_tape(w);
+}
+
+void world_replay(struct world *w) {
+    world_keep(w);
+    begin_tape(w);
+}
+
+void world_keep(struct world *w) {
+    CLEANUP(buffer_done) struct buffer part = BUFFER_INIT(TAPE_MAX);
+    assert_int_equal(tape_take(&w->tape, &part), 0);
+    if (part.size == 0)
+        return;
+    assert_false(tape_replays(&w->tape));
+    assert_int_equal(buffer_append(&w->kept, part.data, part.size), 0);
+    w->tape.at = w->tape.end = ""; /* the bytes may have moved; all of them were replayed */
+}
+
+static struct buffer *tree; /* of world_tree, which nftw can't tell */
+
+static int describe(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+    char content[256] = "";
+    ssize_t n = 0;
+    if (type == FTW_SL)
+        n = readlink(path, content, sizeof content - 1);
+    else if (S_ISREG(st->st_mode)) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        n = read(fd, content, sizeof content - 1);
+        close(fd);
+    }
+    return buffer_printf(tree, "%s %o %lu %ld %ld.%09ld %ld.%09ld [%.*s]\n", path + ftw->base, st->st_mode,
+                         (unsigned long)st->st_nlink, (long)st->st_size, (long)st->st_mtim.tv_sec,
+                         st->st_mtim.tv_nsec, (long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec, (int)n, content);
+}
+
+void world_tree(const struct world *w, struct buffer *ret) {
+    tree = ret;
+    assert_int_equal(nftw(w->root, describe, 16, FTW_PHYS), 0);
 }
 
 uint32_t world_call(struct world *w, const char *name, const uint64_t *args) {
@@ -172,7 +229,7 @@ uint32_t world_call(struct world *w, const char *name, const uint64_t *args) {
         if (strcmp(wasi_functions[i].name, name) != 0)
             continue;
         w->last = (struct wasi_call){.wasi = w->wasi, .memory = {w->memory, w->size}, .args = args};
-        uint32_t status = wasi_functions[i].call(&w->last);
+        uint32_t status = wasi_taped_call(&w->last, &wasi_functions[i]);
         w->last.args = NULL;
         return status;
     }

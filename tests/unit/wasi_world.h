@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "base/buffer.h"
+#include "sandbox/tape.h"
 #include "sandbox/wasi.h"
 #include "sandbox/wasi_abi.h"
 
@@ -57,6 +58,8 @@ struct world {
     struct wasi_call last; /* what the last call ended with */
     struct buffer output[3];
     struct buffer trace; /* "F path\n", "D path\n" or "A path\n"; paths relative to root */
+    struct tape tape;
+    struct buffer kept; /* what was taken from it: all that a replay gets */
 };
 
 int world_setup(void **state);
@@ -64,6 +67,17 @@ int world_teardown(void **state);
 /* A new wasi with the options as they are now. */
 void world_restart(struct world *w);
 
+/* Anew, with empty memory, recording a tape from now on. */
+void world_record(struct world *w);
+/* Anew, with empty memory, replaying what was recorded so far, then recording on. */
+void world_replay(struct world *w);
+/* Moves what was recorded since the last time to `kept`. */
+void world_keep(struct world *w);
+
+/* All that can be seen of the host's tree from outside but times of access, one line for each name. */
+void world_tree(const struct world *w, struct buffer *ret);
+
+/* The call as a sandbox makes it: with options.tape, if there's one. */
 uint32_t world_call(struct world *w, const char *name, const uint64_t *args);
 /* Missing arguments are 0. */
 #define CALL(w, name, ...) world_call(w, name, (const uint64_t[10]){__VA_ARGS__})
