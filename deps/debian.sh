@@ -10,6 +10,7 @@ debian_packages=(
     cmake ninja-build pkg-config
     libcmocka-dev libsodium-dev zlib1g-dev
     libssl-dev                           # under libcurl, linked statically
+    libsqlite3-dev                       # the journal, linked statically
     xz-utils python3 python3-venv
     clang-format-19                      # make lint
 )
