@@ -5,6 +5,7 @@
 #include "output.h"
 #include <capsule.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,7 +13,53 @@ static const struct option options[] = {
     {"json", NULL, "print the findings as a JSON object", 0},
 };
 
-static const char details[] = "Exit codes: 0 when every check passes, 1 when one fails.\n";
+static const char details[] =
+    "Checks the project's record of runs, too, if the working directory lies in a project that has one.\n"
+    "\n"
+    "Exit codes: 0 when every check passes, 1 when one fails.\n";
+
+/* The record of the project's runs, looked at. */
+struct record {
+    bool there, ok;
+    char *problems; /* of one that can be read */
+    capsule_error error;
+    char detail[4352];
+};
+
+static void record_done(struct record *r) {
+    capsule_free(r->problems);
+}
+
+/* Problems come one per line; the first says enough, with how many there are. */
+static void sum_up(struct record *r, const char *dir) {
+    size_t lines = 0;
+    for (const char *p = r->problems; *p != '\0'; p++)
+        lines += *p == '\n' || p[1] == '\0';
+    const int first = (int)strcspn(r->problems, "\n");
+    if (lines == 0)
+        snprintf(r->detail, sizeof r->detail, "%.4096s is sound", dir);
+    else if (lines == 1)
+        snprintf(r->detail, sizeof r->detail, "%.*s", first, r->problems);
+    else
+        snprintf(r->detail, sizeof r->detail, "%.*s; and %zu more", first, r->problems, lines - 1);
+    r->ok = lines == 0;
+    snprintf(r->error.hint, sizeof r->error.hint,
+             "runs that can't be read can't be resumed; move the folder %.300s away to begin a new record", dir);
+}
+
+static void check_record(struct record *ret) {
+    capsule_journal *journal = NULL;
+    int rc = capsule_journal_open(NULL, &journal, &ret->error);
+    ret->there = rc != CAPSULE_E_NOT_FOUND;
+    if (rc == CAPSULE_OK)
+        rc = capsule_journal_verify(journal, &ret->problems, &ret->error);
+    if (rc == CAPSULE_OK)
+        sum_up(ret, capsule_journal_dir(journal));
+    else
+        snprintf(ret->detail, sizeof ret->detail, "%.4096s", ret->error.message);
+    if (journal != NULL)
+        capsule_journal_close(journal);
+}
 
 static void put_text(struct buffer *b, const json_value *v, const char *fallback) {
     output_escape(b, json_text(v, fallback), true);
@@ -87,12 +134,46 @@ static int report_no_runtime(const capsule_error *error, bool json) {
     return EXIT_TASK;
 }
 
+static void put_json_check(struct buffer *b, const struct record *record) {
+    buffer_printf(b, ",{\"name\":\"journal\",\"ok\":%s,\"detail\":", record->ok ? "true" : "false");
+    json_write_string(b, record->detail, strlen(record->detail));
+    if (!record->ok) {
+        buffer_puts(b, ",\"fix\":");
+        json_write_string(b, record->error.hint, strlen(record->error.hint));
+    }
+    buffer_putc(b, '}');
+}
+
+/* The diagnosis with one more check. */
+static void put_json(struct buffer *b, const json_value *diagnosis, const struct record *record) {
+    size_t cursor = 0;
+    const char *key = NULL;
+    buffer_putc(b, '{');
+    for (const json_value *value; (value = json_next(diagnosis, &cursor, &key)) != NULL;) {
+        buffer_puts(b, b->size > 1 ? "," : "");
+        json_write_string(b, key, strlen(key));
+        buffer_putc(b, ':');
+        json_write(value, b);
+        if (record->there && strcmp(key, "checks") == 0 && json_size(value) > 0) {
+            b->size--; /* the bracket */
+            put_json_check(b, record);
+            buffer_putc(b, ']');
+        }
+    }
+    buffer_puts(b, "}\n");
+}
+
 static int report(const struct json_document *diagnosis, bool json) {
     CLEANUP(buffer_done) struct buffer b = BUFFER_INIT(OUTPUT_LINE_MAX), checks = BUFFER_INIT(OUTPUT_LINE_MAX);
-    const bool all = put_checks(&checks, json_get(json_root(diagnosis), "checks"));
+    CLEANUP(record_done) struct record record = {0};
+    check_record(&record);
+    bool all = put_checks(&checks, json_get(json_root(diagnosis), "checks"));
+    if (record.there) {
+        put_check(&checks, "journal", record.ok, record.detail, record.error.hint);
+        all &= record.ok;
+    }
     if (json) {
-        json_write(json_root(diagnosis), &b);
-        buffer_putc(&b, '\n');
+        put_json(&b, json_root(diagnosis), &record);
     } else {
         put_summary(&b, json_root(diagnosis));
         buffer_append(&b, buffer_text(&checks), checks.size);

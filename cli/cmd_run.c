@@ -1,24 +1,39 @@
 /* `capsule run`: loads a program, runs its entry task, shows what happens. */
-#include "base/units.h"
 #include "command.h"
-#include "interrupt.h"
+#include "execute.h"
 #include "output.h"
+#include "recorded.h"
 #include "run_arguments.h"
-#include "run_report.h"
 #include <capsule.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { RUN_ARGS_FILE, RUN_ENV, RUN_JOBS, RUN_JSON, RUN_MOUNT, RUN_NO_CACHE, RUN_TASK, RUN_TIMEOUT, RUN_VERBOSE };
-enum { JOBS_MAX = 256 }; /* capsule_runtime_options.jobs */
+enum {
+    RUN_ARGS_FILE,
+    RUN_DURABLE,
+    RUN_ENV,
+    RUN_JOBS,
+    RUN_JSON,
+    RUN_MOUNT,
+    RUN_NO_CACHE,
+    RUN_NO_JOURNAL,
+    RUN_ID,
+    RUN_SUSPEND_AFTER,
+    RUN_TASK,
+    RUN_TIMEOUT,
+    RUN_VERBOSE,
+    RUN_WAIT
+};
 
 static const struct option options[] = {
     [RUN_ARGS_FILE] = {"args-file", "FILE",
                        "take the arguments from a JSON file: an array, or an object of\n"
                        "keyword arguments; - reads standard input",
                        0},
+    [RUN_DURABLE] = {"durable", NULL,
+                     "let what is on record survive the loss of power, not only the end\n"
+                     "of this process; costs a write to disk per step",
+                     0},
     [RUN_ENV] = {"env", "NAME[=VALUE]",
                  "give every task this variable; without a value, that of the\n"
                  "environment or .env; may be repeated",
@@ -33,9 +48,19 @@ static const struct option options[] = {
                    "may be repeated",
                    0},
     [RUN_NO_CACHE] = {"no-cache", NULL, "import the program anew and keep nothing of it", 0},
+    [RUN_NO_JOURNAL] = {"no-journal", NULL, "don't record the run; it can't be resumed then", 0},
+    [RUN_ID] = {"run-id", "ID",
+                "name the run; if it's on record already, go on with that one, or\n"
+                "print its outcome again",
+                0},
+    [RUN_SUSPEND_AFTER] = OPTION_SUSPEND_AFTER,
     [RUN_TASK] = {"task", "NAME", "run this task instead of main", 0},
     [RUN_TIMEOUT] = {"timeout", "DURATION", "end the whole run after this time: 500ms, 30s, 5m, 1h", 0},
     [RUN_VERBOSE] = {"verbose", NULL, "print a line for each step in the life of each task", 'v'},
+    [RUN_WAIT] = {"wait", NULL,
+                  "wait here for signals and times that tasks wait for, instead of\n"
+                  "being suspended",
+                  0},
 };
 
 static const char details[] =
@@ -51,14 +76,17 @@ static const char details[] =
     "\n"
     "The result goes to standard output (a string as it is, anything else as JSON).\n"
     "\n"
+    "The run is recorded in the folder .capsule of the project: `capsule ps` lists it, and it survives\n"
+    "the end of this process (`capsule resume`).\n"
+    "\n"
     "Exit codes: 0 success, 1 the task failed, 2 the command line, the project or the machine is at\n"
-    "fault, 124 timed out, 130 interrupted.\n";
+    "fault, 75 suspended until a signal or a time comes, 124 timed out, 130 interrupted.\n";
 
 struct request {
-    const char *file, *task, *args_file;
-    uint64_t timeout;
-    unsigned jobs; /* 0: not given */
-    bool json, verbose, no_cache;
+    const char *file, *task, *args_file, *run_id;
+    uint64_t timeout, suspend_after; /* 0: not given */
+    unsigned jobs;                   /* 0: not given */
+    bool json, verbose, no_cache, durable, wait, no_journal;
     capsule_mount *mounts;
     capsule_variable *variables;
     char **words; /* the operands after FILE */
@@ -129,26 +157,6 @@ static int add_variable(struct request *q, const char *value, struct error *err)
     return 0;
 }
 
-static int set_timeout(struct request *q, const char *value, struct error *err) {
-    if (units_duration(value, &q->timeout, err) != 0)
-        return option_bad_value("timeout", err);
-    if (q->timeout == 0)
-        return error_set(err, ERROR_INVALID, "option --timeout must be more than 0");
-    return 0;
-}
-
-static int set_jobs(struct request *q, const char *value, struct error *err) {
-    char *end = NULL;
-    const unsigned long jobs = strspn(value, "0123456789") > 0 ? strtoul(value, &end, 10) : 0;
-    if (jobs == 0 || jobs > JOBS_MAX || *end != '\0') {
-        error_set(err, ERROR_INVALID, "option --jobs must be a number from 1 to %d", JOBS_MAX);
-        error_hint(err, "leave it out to use every core");
-        return ERROR_INVALID;
-    }
-    q->jobs = (unsigned)jobs;
-    return 0;
-}
-
 static int set_option(struct request *q, int option, const char *value, struct error *err) {
     switch (option) {
     case RUN_ARGS_FILE:
@@ -157,24 +165,46 @@ static int set_option(struct request *q, int option, const char *value, struct e
     case RUN_ENV:
         return add_variable(q, value, err);
     case RUN_JOBS:
-        return set_jobs(q, value, err);
+        return option_jobs(value, &q->jobs, err);
     case RUN_MOUNT:
         return add_mount(q, value, err);
     case RUN_TIMEOUT:
-        return set_timeout(q, value, err);
+        return option_timeout(value, &q->timeout, err);
+    case RUN_SUSPEND_AFTER:
+        return option_suspend_after(value, &q->suspend_after, err);
     case RUN_TASK:
         q->task = value;
         return 0;
-    case RUN_JSON:
-        q->json = true;
+    case RUN_ID:
+        q->run_id = value;
         return 0;
-    case RUN_NO_CACHE:
-        q->no_cache = true;
-        return 0;
-    default:
-        q->verbose = true;
+    default: {
+        bool *const flags[] = {
+            [RUN_DURABLE] = &q->durable,       [RUN_JSON] = &q->json,       [RUN_NO_CACHE] = &q->no_cache,
+            [RUN_NO_JOURNAL] = &q->no_journal, [RUN_VERBOSE] = &q->verbose, [RUN_WAIT] = &q->wait};
+        *flags[option] = true;
         return 0;
     }
+    }
+}
+
+/* What can't be meant together. */
+static int check_request(const struct request *q, struct error *err) {
+    const char *needs_journal = q->run_id != NULL ? "run-id" : q->durable ? "durable" : q->wait ? "wait" : NULL;
+    if (q->args_file != NULL && q->words_n > 0) {
+        error_set(err, ERROR_INVALID, "arguments are given twice: on the command line and by --args-file");
+        return OPTION_BAD;
+    }
+    if (q->wait && q->suspend_after != 0) {
+        error_set(err, ERROR_INVALID, "--wait and --suspend-after exclude each other");
+        return OPTION_BAD;
+    }
+    if (q->no_journal && needs_journal != NULL) {
+        error_set(err, ERROR_INVALID, "--no-journal and --%s exclude each other", needs_journal);
+        error_hint(err, "--%s is about what is recorded of a run", needs_journal);
+        return OPTION_BAD;
+    }
+    return 0;
 }
 
 /* 0, OPTION_HELP or OPTION_BAD. */
@@ -204,76 +234,44 @@ static int read_request(const struct command *self, int argc, char **argv, struc
         else if (set_option(q, got, value, err) != 0)
             return OPTION_BAD;
     }
-    if (q->args_file != NULL && q->words_n > 0) {
-        error_set(err, ERROR_INVALID, "arguments are given twice: on the command line and by --args-file");
-        return OPTION_BAD;
-    }
-    return 0;
+    return check_request(q, err);
 }
 
-static void show_progress(void *user, const char *what) {
-    const struct report *report = user;
-    if (report->verbose || output_is_terminal(STDERR_FILENO))
-        output_printf(STDERR_FILENO, "%s%s%s\n", style(STDERR_FILENO, STYLE_DIM), what,
-                      style(STDERR_FILENO, STYLE_PLAIN));
+static int run_recorded(const struct request *q, const char *journal_dir) {
+    const struct execution e = {.json = q->json,
+                                .verbose = q->verbose,
+                                .wait = q->wait,
+                                .jobs = q->jobs,
+                                .suspend_after = q->suspend_after,
+                                .timeout = q->timeout,
+                                .journal_dir = journal_dir,
+                                .run_id = q->run_id,
+                                .file = q->file};
+    return execute(&e, NULL);
 }
 
-/* What the program prints while it's imported: only when its image is built, so it's no part of the run's output. */
-static void show_import_output(void *user, int stream, const char *bytes, size_t bytes_n) {
-    (void)user;
-    (void)stream;
-    output_write(STDERR_FILENO, bytes, bytes_n);
-}
-
-static void close_runtime(capsule_runtime **runtime) {
-    if (*runtime != NULL)
-        capsule_close(*runtime);
-}
-
-static void close_app(capsule_app **app) {
-    if (*app != NULL)
-        capsule_app_close(*app);
-}
-
-static void free_run(capsule_run **run) {
-    interrupt_set_run(NULL);
-    if (*run != NULL)
-        capsule_run_free(*run);
-}
-
-static int execute(const struct request *q, const struct run_arguments *arguments, struct report *report) {
-    capsule_error error = {0};
-    CLEANUP(close_runtime) capsule_runtime *runtime = NULL;
-    const capsule_runtime_options runtime_options = {
-        .jobs = q->jobs, .on_progress = show_progress, .user = report};
-    if (capsule_open(&runtime_options, &runtime, &error) != CAPSULE_OK)
-        return report_failure(report, &error);
-
-    CLEANUP(close_app) capsule_app *app = NULL;
-    const capsule_app_options app_options = {.mounts = q->mounts,
-                                             .mounts_n = q->mounts_n,
-                                             .variables = q->variables,
-                                             .variables_n = q->variables_n,
-                                             .no_cache = q->no_cache,
-                                             .on_output = show_import_output};
-    if (capsule_app_open(runtime, q->file, &app_options, &app, &error) != CAPSULE_OK)
-        return report_failure(report, &error);
-
-    CLEANUP(free_run) capsule_run *run = NULL;
-    const capsule_run_options run_options = {.task = q->task,
-                                             .args_json = arguments->positional,
-                                             .kwargs_json = arguments->keywords,
-                                             .timeout = q->timeout,
-                                             .on_event = report_event,
-                                             .user = report};
-    if (capsule_run_new(app, &run_options, &run, &error) != CAPSULE_OK)
-        return report_failure(report, &error);
-    report->run = run;
-    interrupt_set_run(run);
-    const int state = capsule_run_wait(run, &error);
-    if (state < 0)
-        return report_failure(report, &error);
-    return report_outcome(report, run, (capsule_state)state);
+static int run_new(const struct request *q, const struct run_arguments *arguments) {
+    const capsule_app_options app = {.mounts = q->mounts,
+                                     .mounts_n = q->mounts_n,
+                                     .variables = q->variables,
+                                     .variables_n = q->variables_n,
+                                     .no_cache = q->no_cache,
+                                     .journal = !q->no_journal};
+    const capsule_run_options run = {.task = q->task,
+                                     .args_json = arguments->positional,
+                                     .kwargs_json = arguments->keywords,
+                                     .run_id = q->run_id,
+                                     .durable = q->durable};
+    const struct execution e = {.json = q->json,
+                                .verbose = q->verbose,
+                                .wait = q->wait,
+                                .jobs = q->jobs,
+                                .suspend_after = q->suspend_after,
+                                .timeout = q->timeout,
+                                .file = q->file,
+                                .app = &app,
+                                .run = &run};
+    return execute(&e, NULL);
 }
 
 static int run_main(const struct command *self, int argc, char **argv) {
@@ -288,15 +286,12 @@ static int run_main(const struct command *self, int argc, char **argv) {
         rc = run_arguments_from_file(q.args_file, &arguments, &err);
     else if (rc == 0)
         rc = run_arguments_from_words(q.words, q.words_n, &arguments, &err);
-    if (rc != 0) {
-        output_error(err.message, err.hint);
-        return EXIT_USAGE;
-    }
-    if (q.json)
-        output_no_color();
-    interrupt_install();
-    struct report report = {.json = q.json, .verbose = q.verbose, .file = q.file};
-    return execute(&q, &arguments, &report);
+    if (rc != 0)
+        return command_refuse(&err);
+    CLEANUP(cleanup_free) char *journal_dir = NULL;
+    if (q.run_id != NULL && (rc = recorded_of_program(q.file, q.run_id, &journal_dir)) != COMMAND_GO_ON)
+        return rc;
+    return journal_dir != NULL ? run_recorded(&q, journal_dir) : run_new(&q, &arguments);
 }
 
 const struct command command_run = {

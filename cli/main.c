@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct command *const commands[] = {&command_run,     &command_doctor, &command_cache_prune,
-                                          &command_version, &command_help,   NULL};
+const struct command *const commands[] = {
+    &command_run,    &command_resume,      &command_signal,  &command_cancel, &command_ps,
+    &command_show,   &command_logs,        &command_fork,    &command_gc,     &command_worker,
+    &command_doctor, &command_cache_prune, &command_version, &command_help,   NULL};
 
 const struct command *command_find(int n, char *const *words, int *ret_used) {
     for (size_t i = 0; commands[i] != NULL && n > 0; i++) {
@@ -23,7 +25,7 @@ const struct command *command_find(int n, char *const *words, int *ret_used) {
 }
 
 int command_unknown(const char *word) {
-    const char *names[16];
+    const char *names[32];
     size_t n = 0;
     for (size_t i = 0; commands[i] != NULL && n < sizeof names / sizeof names[0]; i++)
         names[n++] = commands[i]->name;
@@ -40,7 +42,21 @@ int command_unknown(const char *word) {
     return EXIT_USAGE;
 }
 
-int command_read_flags(const struct command *self, int argc, char **argv, bool *seen) {
+int command_refuse(const struct error *err) {
+    output_error(err->message, err->hint);
+    return EXIT_USAGE;
+}
+
+static int refuse_missing(const struct command *self) {
+    struct error err;
+    error_set(&err, ERROR_INVALID, "%s needs %s", self->name, self->operands);
+    error_hint(&err, "`capsule %s --help` shows how it is called%s", self->name,
+               strncmp(self->operands, "RUN", 3) == 0 ? "; `capsule ps` lists the runs" : "");
+    return command_refuse(&err);
+}
+
+int command_read(const struct command *self, int argc, char **argv, const char **values,
+                 struct operands *operands) {
     struct error err;
     struct option_reader reader = {
         .options = self->options, .options_n = self->options_n, .argv = argv, .argc = argc, .command = self->name};
@@ -48,17 +64,28 @@ int command_read_flags(const struct command *self, int argc, char **argv, bool *
         const char *value = NULL;
         int got = option_next(&reader, &value, &err);
         if (got == OPTION_END)
-            return COMMAND_GO_ON;
+            break;
         if (got == OPTION_HELP)
             return help_command(self);
-        if (got == OPTION_OPERAND)
+        if (got == OPTION_OPERAND && operands->n == operands->max)
             got = option_refuse_operand(&reader, value, &err);
-        if (got == OPTION_BAD) {
-            output_error(err.message, err.hint);
-            return EXIT_USAGE;
-        }
-        seen[got] = true;
+        if (got == OPTION_BAD)
+            return command_refuse(&err);
+        if (got == OPTION_OPERAND)
+            operands->words[operands->n++] = value;
+        else
+            values[got] = value != NULL && self->options[got].value != NULL ? value : "";
     }
+    return operands->n >= operands->min ? COMMAND_GO_ON : refuse_missing(self);
+}
+
+int command_read_flags(const struct command *self, int argc, char **argv, bool *seen) {
+    const char *values[COMMAND_FLAGS_MAX] = {0};
+    struct operands none = {0};
+    const int rc = command_read(self, argc, argv, values, &none);
+    for (size_t i = 0; i < self->options_n && i < COMMAND_FLAGS_MAX; i++)
+        seen[i] = values[i] != NULL;
+    return rc;
 }
 
 /* Options of the program itself, before any command. */

@@ -1,6 +1,8 @@
 /* See options.h. */
 #include "options.h"
 #include "base/suggest.h"
+#include "base/units.h"
+#include <stdlib.h>
 #include <string.h>
 
 enum { CANDIDATES_MAX = 32 };
@@ -112,4 +114,33 @@ int option_bad_value(const char *name, struct error *err) {
     error_set(err, why.code, "option --%s: %s", name, why.message);
     error_hint(err, "%s", why.hint);
     return OPTION_BAD;
+}
+
+static int read_duration(const char *name, const char *value, uint64_t *ret, struct error *err) {
+    if (units_duration(value, ret, err) != 0)
+        return option_bad_value(name, err);
+    if (*ret > 0)
+        return 0;
+    error_set(err, ERROR_INVALID, "option --%s must be more than 0", name);
+    return OPTION_BAD;
+}
+
+int option_timeout(const char *value, uint64_t *ret, struct error *err) {
+    return read_duration("timeout", value, ret, err);
+}
+
+int option_suspend_after(const char *value, uint64_t *ret, struct error *err) {
+    return read_duration("suspend-after", value, ret, err);
+}
+
+int option_jobs(const char *value, unsigned *ret, struct error *err) {
+    char *end = NULL;
+    const unsigned long jobs = strspn(value, "0123456789") > 0 ? strtoul(value, &end, 10) : 0;
+    if (jobs == 0 || jobs > OPTION_JOBS_MAX || *end != '\0') {
+        error_set(err, ERROR_INVALID, "option --jobs must be a number from 1 to %d", OPTION_JOBS_MAX);
+        error_hint(err, "leave it out to use every core");
+        return OPTION_BAD;
+    }
+    *ret = (unsigned)jobs;
+    return 0;
 }

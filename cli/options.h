@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct option {
     const char *name;  /* without dashes */
@@ -18,6 +19,8 @@ struct option {
     const char *help;
     char letter; /* 0: none */
 };
+
+enum { OPTION_JOBS_MAX = 256 }; /* capsule_runtime_options.jobs */
 
 enum { OPTION_END = -1, OPTION_OPERAND = -2, OPTION_HELP = -3, OPTION_BAD = -4 };
 
@@ -37,6 +40,14 @@ int option_next(struct option_reader *r, const char **ret_value, struct error *e
 
 /* For commands without operands: fills err and returns OPTION_BAD. */
 int option_refuse_operand(const struct option_reader *r, const char *operand, struct error *err);
+
+#define OPTION_SUSPEND_AFTER                                                                                      \
+    {"suspend-after", "DURATION", "be suspended rather than wait longer than this (default: 1m)", 0}
+
+/* Values of options that several commands have. Return 0 or OPTION_BAD. */
+int option_timeout(const char *value, uint64_t *ret, struct error *err);
+int option_suspend_after(const char *value, uint64_t *ret, struct error *err);
+int option_jobs(const char *value, unsigned *ret, struct error *err);
 
 /* Puts the option's name before an error about its value. Returns OPTION_BAD. */
 int option_bad_value(const char *name, struct error *err);

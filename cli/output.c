@@ -115,8 +115,9 @@ void output_no_color(void) {
 
 const char *style(int fd, enum style s) {
     static const char *const sequences[] = {
-        [STYLE_PLAIN] = "\033[0m",   [STYLE_RED] = "\033[31m", [STYLE_GREEN] = "\033[32m",
-        [STYLE_YELLOW] = "\033[33m", [STYLE_DIM] = "\033[2m",  [STYLE_BOLD] = "\033[1m",
+        [STYLE_PLAIN] = "\033[0m",   [STYLE_RED] = "\033[31m",  [STYLE_GREEN] = "\033[32m",
+        [STYLE_YELLOW] = "\033[33m", [STYLE_CYAN] = "\033[36m", [STYLE_DIM] = "\033[2m",
+        [STYLE_BOLD] = "\033[1m",
     };
     if (no_color || !output_is_terminal(fd))
         return "";

@@ -30,7 +30,7 @@ int output_finish(int code);
 /* fd is a terminal that a person reads (TERM isn't "dumb"), so that progress makes sense. */
 bool output_is_terminal(int fd);
 
-enum style { STYLE_PLAIN, STYLE_RED, STYLE_GREEN, STYLE_YELLOW, STYLE_DIM, STYLE_BOLD };
+enum style { STYLE_PLAIN, STYLE_RED, STYLE_GREEN, STYLE_YELLOW, STYLE_CYAN, STYLE_DIM, STYLE_BOLD };
 /* Turns colours off for good; they're on where fd is a terminal and $NO_COLOR isn't set. */
 void output_no_color(void);
 /* The escape sequence for a style on fd, or "". STYLE_PLAIN ends one. */

@@ -5,6 +5,7 @@
 #include "command.h"
 #include "interrupt.h"
 #include "output.h"
+#include "recorded.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,22 +15,7 @@
 /* ---- while it runs ------------------------------------------------------------------------------------------ */
 
 static bool has_ended(capsule_state state) {
-    return state >= CAPSULE_COMPLETED;
-}
-
-static enum style style_of(capsule_state state) {
-    switch (state) {
-    case CAPSULE_COMPLETED:
-        return STYLE_GREEN;
-    case CAPSULE_FAILED:
-    case CAPSULE_TIMED_OUT:
-        return STYLE_RED;
-    case CAPSULE_CANCELLED:
-    case CAPSULE_INTERRUPTED:
-        return STYLE_YELLOW;
-    default:
-        return STYLE_DIM;
-    }
+    return state >= CAPSULE_COMPLETED && state <= CAPSULE_INTERRUPTED;
 }
 
 static void append_cost(struct buffer *b, const capsule_event *event) {
@@ -76,8 +62,8 @@ static void append_retry(struct buffer *b, const capsule_event *event) {
 
 /* "completed  attempt 1  0.9 ms  fuel 478771  ram 16.3 MB" */
 static void append_state(struct buffer *b, const capsule_event *event) {
-    buffer_printf(b, "%s%s%s", style(STDERR_FILENO, style_of(event->state)), capsule_state_name(event->state),
-                  style(STDERR_FILENO, STYLE_PLAIN));
+    buffer_printf(b, "%s%s%s", style(STDERR_FILENO, recorded_style(capsule_state_name(event->state))),
+                  capsule_state_name(event->state), style(STDERR_FILENO, STYLE_PLAIN));
     if (event->state == CAPSULE_CREATED && event->parent_id != 0)
         buffer_printf(b, "  by #%" PRIu32, event->parent_id);
     if (event->state != CAPSULE_CREATED)
@@ -271,6 +257,10 @@ int report_outcome(struct report *report, capsule_run *run, capsule_state state)
         if (!report->json)
             print_result(capsule_run_result(run));
         return EXIT_OK;
+    }
+    if (state == CAPSULE_SUSPENDED) {
+        recorded_tell_suspended(report->journal_dir, capsule_run_id(run), capsule_run_waits_for(run));
+        return EXIT_SUSPENDED;
     }
     if (interrupt_happened()) {
         print_interrupted(report, run);

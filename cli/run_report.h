@@ -1,4 +1,4 @@
-/* What `capsule run` shows of a run: output of the tasks as it is written, lifecycle lines, the outcome.
+/* What is shown of a run that is executed here: output of the tasks as it is written, lifecycle lines, the outcome.
  *
  * Thread rule: report_event is called by one thread of the run's at a time, everything else before or after capsule_run_wait by the thread that
  * waits. The run orders these calls, so nothing here locks. */
@@ -21,6 +21,7 @@ struct interrupted_task {
 struct report {
     bool json, verbose;
     const char *file;                        /* as given; NULL: the manifest's entrypoint */
+    const char *journal_dir;                 /* where it's recorded; NULL: it isn't */
     capsule_run *run;                        /* to cancel when nobody reads the output any more */
     uint64_t began;                          /* time of the first event */
     uint64_t ended[CAPSULE_INTERRUPTED + 1]; /* tasks, by the state that they ended in */

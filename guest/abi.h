@@ -46,6 +46,10 @@
  * http.write     {"request": op, "end": bool}, body: the next part; reply {"ok": true} when there's room for more.
  * http.close     {"request": op}: ends it, whatever is left unread or unwritten; reply {"ok": true}. Needed unless the reply wasn't a
  *                stream, or the end was read, or something failed.
+ * sleep          {"duration_ns"} or {"until_ns" (wall clock)}; reply {"ok": true} when the time has come, however often the run was suspended or resumed
+ *                meanwhile.
+ * signal.wait    {"name", "timeout_ns"?}; reply {"ok": true}, body: the signal's JSON value; errors "timeout" (none came in time) and "policy" (nothing can
+ *                signal this run, since it isn't recorded). Each signal is taken once, by the operation that has waited longest for its name.
  * http errors    {"type": "policy" | "bad_input" | "http_error" | "cancelled", "kind", "message"}; kind: docs/reference/http.md. */
 #ifndef GUEST_ABI_H
 #define GUEST_ABI_H
@@ -65,6 +69,7 @@ enum {
     GUEST_MESSAGE_SMALL =
         2000,              /* up to this a guest should serve guest_alloc from one page that it writes to anyway */
     GUEST_OPS_MAX = 16384, /* open at once in one sandbox */
+    GUEST_SIGNAL_NAME_MAX = 128, /* bytes of a signal's name */
 };
 
 enum guest_operation {

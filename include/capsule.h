@@ -114,6 +114,9 @@ typedef struct capsule_app_options {
     size_t variables_n;
     uint64_t timeout; /* for every task without one of its own; 0: none */
     int no_cache;     /* build the image anew and don't keep it */
+    /* Record runs, so that they survive the end of this process: in journal_dir, or (NULL) in the folder .capsule of the project's root. */
+    int journal;
+    const char *journal_dir;
     /* What the program writes to its standard output (1) and error (2) while it's imported, which happens only when its image is built.
      * NULL: discarded. Called during capsule_app_open. */
     void (*on_output)(void *user, int stream, const char *bytes, size_t bytes_n);
@@ -136,7 +139,7 @@ CAPSULE_API const char *capsule_app_describe(const capsule_app *app);
 
 typedef struct capsule_run capsule_run;
 
-/* created → running → completed | failed | timed_out | cancelled | interrupted */
+/* created → running → completed | failed | timed_out | cancelled | interrupted; of a run also: suspended */
 typedef enum capsule_state {
     CAPSULE_CREATED,
     CAPSULE_RUNNING,
@@ -144,7 +147,8 @@ typedef enum capsule_state {
     CAPSULE_FAILED,
     CAPSULE_TIMED_OUT,
     CAPSULE_CANCELLED,
-    CAPSULE_INTERRUPTED
+    CAPSULE_INTERRUPTED,
+    CAPSULE_SUSPENDED /* it waits for a signal or a time, without a process; see capsule_run_resume */
 } capsule_state;
 
 /* "created" and so on. */
@@ -183,7 +187,8 @@ typedef struct capsule_event {
     uint64_t response_bytes;   /* of the body, as received */
 } capsule_event;
 
-/* Called on a thread of the run's, not always the same, one call at a time per run. While it runs the run stands still. It may call capsule_run_cancel
+/* Called on a thread of the run's, not always the same, one call at a time per run. It tells what happens, which may be before it's on record; what
+ * capsule_run_wait returns is. A resumed run tells nothing of tasks that had ended. While it runs the run stands still. It may call capsule_run_cancel
  * and nothing else. */
 typedef void (*capsule_event_callback)(void *user, const capsule_event *event);
 
@@ -193,6 +198,10 @@ typedef struct capsule_run_options {
     const char *kwargs_json; /* a JSON object of keyword arguments; NULL: none */
     const char *run_id;      /* [A-Za-z0-9_.-]{1,128}; NULL: a new UUID (version 7) */
     uint64_t timeout;        /* for the whole run, ns; 0: none */
+    /* Of recorded runs: */
+    int durable; /* what is acknowledged survives the loss of power, not only the death of the process */
+    int wait;    /* wait here for signals and times instead of being suspended */
+    uint64_t suspend_after; /* suspend when there's nothing to do for longer than this, ns; 0: a minute */
     capsule_event_callback on_event;
     void *user;
 } capsule_run_options;
@@ -202,13 +211,32 @@ typedef struct capsule_run_options {
 CAPSULE_API int capsule_run_new(capsule_app *app, const capsule_run_options *options, capsule_run **ret_run,
                                 capsule_error *error);
 
-/* Runs it to its end and returns how it ended: CAPSULE_COMPLETED … CAPSULE_INTERRUPTED, or a negative code when Capsule itself couldn't
- * go on. Once per run. */
+/* Opens the application that a recorded run belongs to, as it was when the run began: its image, arguments and environment. Of options only
+ * on_output and user are looked at. CAPSULE_E_NOT_FOUND: no such run, or the image is gone and can't be built again. */
+CAPSULE_API int capsule_app_reopen(capsule_runtime *runtime, const char *journal_dir, const char *run_id,
+                                   const capsule_app_options *options, capsule_app **ret_app,
+                                   capsule_error *error);
+/* Goes on with a recorded run, as capsule_run_new does with a new one: what is on record isn't done again. Of options, timeout, wait, on_event and user are
+ * looked at. Of a run that has ended, capsule_run_wait returns at once what it came to. CAPSULE_E_CANCELLED: another process executes it. */
+CAPSULE_API int capsule_run_resume(capsule_app *app, const char *run_id, const capsule_run_options *options,
+                                   capsule_run **ret_run, capsule_error *error);
+/* Whether a run that was resumed had ended before, so that there's nothing to execute. */
+CAPSULE_API int capsule_run_had_ended(const capsule_run *run);
+/* Its id. */
+CAPSULE_API const char *capsule_run_id(capsule_run *run);
+/* Of a suspended one: what it waits for, in words. */
+CAPSULE_API const char *capsule_run_waits_for(capsule_run *run);
+
+/* Runs it to its end and returns how it ended: CAPSULE_COMPLETED … CAPSULE_INTERRUPTED; or CAPSULE_SUSPENDED; or a negative code when Capsule itself
+ * couldn't go on, of a recorded run with everything that was acknowledged on record. Once per run. */
 CAPSULE_API int capsule_run_wait(capsule_run *run, capsule_error *error);
 
 /* Ends the run's tasks, children first, as cancelled, within a slice (about 1 ms). From any thread, any callback, or a signal
  * handler; any number of times; before, during or after capsule_run_wait. */
 CAPSULE_API void capsule_run_cancel(capsule_run *run);
+/* Stops executing a recorded run here, as if this process had been killed, but in good order: it isn't ended on record, and can be resumed.
+ * capsule_run_wait returns CAPSULE_INTERRUPTED. Of a run that isn't recorded as capsule_run_cancel, and to be called like that. */
+CAPSULE_API void capsule_run_leave(capsule_run *run);
 
 /* After capsule_run_wait: the result as JSON, NULL unless completed. */
 CAPSULE_API const char *capsule_run_result(capsule_run *run);
@@ -222,6 +250,51 @@ CAPSULE_API const char *capsule_run_error_traceback(capsule_run *run);
 CAPSULE_API const char *capsule_run_envelope(capsule_run *run);
 
 CAPSULE_API void capsule_run_free(capsule_run *run);
+
+/* ---- journal: looking at recorded runs, and reaching them from outside ----------------------------------------- */
+
+typedef struct capsule_journal capsule_journal;
+
+/* The journal of the project that `place` (a folder; NULL: the working directory) lies in: that of the nearest folder with a .capsule in it.
+ * CAPSULE_E_NOT_FOUND: nothing was recorded there. Give back with capsule_journal_close. */
+CAPSULE_API int capsule_journal_open(const char *place, capsule_journal **ret_journal, capsule_error *error);
+CAPSULE_API void capsule_journal_close(capsule_journal *journal);
+CAPSULE_API const char *capsule_journal_dir(const capsule_journal *journal);
+
+typedef struct capsule_run_filter {
+    const char *state; /* as capsule_state_name says it; NULL: all */
+    const char *entry; /* the program as it was given to run; NULL: all */
+    uint64_t limit;    /* the newest so many; 0: all */
+    int due;           /* only suspended runs whose time or signal has come */
+} capsule_run_filter;
+
+/* A run is named by its id, or by a beginning of it (4 characters or more) that no other has. */
+
+/* The runs, newest first, as a JSON array of {"run_id", "entry", "task", "state", "begun", "ended", …}: docs/reference/journal.md. Give
+ * texts back with capsule_free. A running run whose process is dead is shown as "interrupted". filter may be NULL. */
+CAPSULE_API int capsule_journal_list(capsule_journal *journal, const capsule_run_filter *filter, char **ret_json,
+                                     capsule_error *error);
+/* One run with its tasks: as above, and "tasks": [{"id", "parent", "name", "state", "attempts", "duration_ms", "fuel", "ram", "requests", …}], "waits". */
+CAPSULE_API int capsule_journal_show(capsule_journal *journal, const char *run_id, char **ret_json,
+                                     capsule_error *error);
+/* What its tasks wrote, in order, from *cursor on (start with 0), which is moved on. *ret_over: the run has ended, nothing more will come. */
+CAPSULE_API int capsule_journal_output(capsule_journal *journal, const char *run_id, uint64_t *cursor,
+                                       void (*on_output)(void *user, const capsule_event *event), void *user,
+                                       int *ret_over, capsule_error *error);
+/* Leaves a signal, a JSON value, for capsule.wait_signal(name). */
+CAPSULE_API int capsule_journal_signal(capsule_journal *journal, const char *run_id, const char *name,
+                                       const char *json, capsule_error *error);
+/* Asks the process that executes it to end a run; *ret_alive is 0 if there's none (resume it with capsule_run_cancel called first, to end it). */
+CAPSULE_API int capsule_journal_cancel(capsule_journal *journal, const char *run_id, int *ret_alive,
+                                       capsule_error *error);
+/* A new run that shares what is on record of `run_id` before its task number `task` was called; *ret_run_id is for capsule_run_resume. */
+CAPSULE_API int capsule_journal_fork(capsule_journal *journal, const char *run_id, uint32_t task,
+                                     char **ret_run_id, capsule_error *error);
+/* Removes runs that ended more than `age` ns ago, and what nothing needs any more. A JSON object of numbers: docs/reference/journal.md. */
+CAPSULE_API int capsule_journal_collect(capsule_journal *journal, uint64_t age, int dry_run, char **ret_json,
+                                        capsule_error *error);
+/* Whether all that was written is as it was written: *ret_problems has a line for each that isn't, "" if all is well. */
+CAPSULE_API int capsule_journal_verify(capsule_journal *journal, char **ret_problems, capsule_error *error);
 
 #ifdef __cplusplus
 }

@@ -21,6 +21,7 @@
 #define APP_CACHE_H
 
 #include "base/buffer.h"
+#include "base/digest.h"
 #include "base/error.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -59,6 +60,9 @@ void cache_write_disposable(struct cache_write *w);
  * they do nothing when the cache isn't writable. */
 int cache_read_index(struct cache *c, const char *name, struct buffer *ret, struct error *err);
 int cache_write_index(struct cache *c, const char *name, const char *text, size_t n, struct error *err);
+
+/* A digest of a text that only this cache's owner can make, the same each time. */
+void cache_keyed_digest(const struct cache *c, const void *text, size_t n, uint8_t ret[DIGEST_SIZE]);
 
 /* An exclusive lock on a name, held while something is built so that two processes don't build it twice; waits. The kernel drops
  * it when the process dies. *ret_fd is closed to unlock; -1 when the cache isn't writable. */

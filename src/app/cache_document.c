@@ -15,6 +15,10 @@
 
 enum { TRAILER_SIZE = 1 + 2 * DIGEST_SIZE + 1 };
 
+void cache_keyed_digest(const struct cache *c, const void *text, size_t n, uint8_t ret[DIGEST_SIZE]) {
+    digest_bytes(c->key, text, n, ret);
+}
+
 /* The mac's hexadecimal between the two newlines. */
 static void make_trailer(struct cache *c, const char *path, const char *text, size_t n, char ret[TRAILER_SIZE]) {
     struct digest_state s;

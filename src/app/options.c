@@ -95,7 +95,7 @@ static int set_idempotent(struct task_options *o, enum option_place place, const
                           struct error *err) {
     (void)place;
     if (json_type(value) != JSON_BOOL)
-        return expected(err, "expected true or false", NULL);
+        return expected(err, "expected true or false", "without quotes");
     o->idempotent = json_bool(value, false);
     o->has_idempotent = true;
     return 0;
@@ -266,7 +266,9 @@ static const struct option OPTIONS[] = {
     {{{"env_variables", "envVariables"}, {"default_env_variables"}, {"max_env_variables"}},
      set_env,
      offsetof(struct task_options, has_env)},
-    {{{"idempotent"}, {NULL}, {NULL}}, set_idempotent, offsetof(struct task_options, has_idempotent)},
+    {{{"idempotent"}, {"default_idempotent"}, {NULL}},
+     set_idempotent,
+     offsetof(struct task_options, has_idempotent)},
 };
 
 enum { N_OPTIONS = sizeof OPTIONS / sizeof OPTIONS[0] };

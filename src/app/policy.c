@@ -58,7 +58,6 @@ static void resolve_numbers(const struct request *r, struct policy *p) {
     p->ram = d->has_ram ? d->ram : f->has_ram ? f->ram : POLICY_RAM_DEFAULT;
     p->timeout_ns = d->has_timeout ? d->timeout_ns : f->has_timeout ? f->timeout_ns : 0;
     p->max_retries = d->has_retries ? d->retries : f->has_retries ? f->retries : POLICY_RETRIES_DEFAULT;
-    p->idempotent = d->has_idempotent && d->idempotent;
     if (l->has_compute)
         p->fuel = lesser(p->fuel, l->fuel);
     if (l->has_ram)
@@ -67,6 +66,10 @@ static void resolve_numbers(const struct request *r, struct policy *p) {
         p->timeout_ns = p->timeout_ns ? lesser(p->timeout_ns, l->timeout_ns) : l->timeout_ns;
     if (l->has_retries)
         p->max_retries = (uint32_t)lesser(p->max_retries, l->retries);
+}
+
+static bool resolve_idempotent(const struct task_options *d, const struct task_options *f) {
+    return d->has_idempotent ? d->idempotent : !f->has_idempotent || f->idempotent;
 }
 
 static int out_of_memory(struct error *err) {
@@ -198,6 +201,7 @@ int policy_resolve(const char *name, const char *where, const struct task_option
     if (FAULT("policy.name") || !(p.name = strdup(name)))
         return out_of_memory(err);
     resolve_numbers(&r, &p);
+    p.idempotent = resolve_idempotent(decorator, defaults);
     if ((status = resolve_files(&r, &p, err)) || (status = resolve_hosts(&r, &p, err)) ||
         (status = resolve_env(&r, &p, err)))
         return status;

@@ -63,7 +63,7 @@ struct policy {
     uint64_t ram;        /* bytes of linear memory */
     uint64_t timeout_ns; /* per attempt; 0: none */
     uint32_t max_retries;
-    bool idempotent;
+    bool idempotent;   /* false: if it was in flight when the process died, a resumed run doesn't run it again */
     bool hosts_listed; /* false: public hosts */
     /* hosts comes from [limits] because the task lists none: what is reachable is what's listed and public, so that a
      * listed private address or port opens nothing here. */

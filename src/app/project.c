@@ -282,21 +282,41 @@ static int open_by_file(struct project *p, const char *file, char ret_entry[PATH
     return open_root(p, folder, st.st_uid, err);
 }
 
+/* The last steps; entry: relative to the root. */
+static int finish_opening(struct project *p, const char *entry, struct project *ret, struct error *err) {
+    p->entry = strdup(entry);
+    int status = p->entry ? find_site_packages(p, err) : out_of_memory(err);
+    if (status)
+        return status;
+    *ret = *p;
+    *p = (struct project){.root_fd = -1};
+    return 0;
+}
+
 int project_open(const char *file, struct project *ret, struct error *err) {
     CLEANUP(project_done) struct project p = {.root_fd = -1};
     char entry[PATH_MAX];
     int status = file ? open_by_file(&p, file, entry, err) : open_by_manifest(&p, entry, err);
-    if (status)
-        return status;
-    p.entry = strdup(path_below(entry, p.root));
-    if (!p.entry)
+    return status ? status : finish_opening(&p, path_below(entry, p.root), ret, err);
+}
+
+int project_open_at(const char *root, const char *entry, struct project *ret, struct error *err) {
+    CLEANUP(project_done) struct project p = {.root_fd = -1};
+    struct stat st;
+    if (FAULT("project.root") || stat(root, &st))
+        return error_errno(err, ERROR_PROJECT, errno, "the project %s can't be opened", root);
+    int status = find_language(entry, &p.language, err);
+    if (status == 0)
+        status = open_root(&p, root, st.st_uid, err);
+    if (status == 0 && strcmp(p.root, root) != 0) {
+        error_set(err, ERROR_PROJECT, "%s isn't a project of its own any more: it's part of %s", root, p.root);
+        error_hint(err, "its capsule.toml was moved or removed, or another one was put above it");
+        return ERROR_PROJECT;
+    }
+    p.entry_as_given = status == 0 ? strdup(entry) : NULL;
+    if (status == 0 && !p.entry_as_given)
         return out_of_memory(err);
-    status = find_site_packages(&p, err);
-    if (status)
-        return status;
-    *ret = p;
-    p = (struct project){.root_fd = -1};
-    return 0;
+    return status ? status : finish_opening(&p, entry, ret, err);
 }
 
 void project_done(struct project *p) {

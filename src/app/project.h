@@ -23,6 +23,8 @@ struct project {
  * above the working directory. A capsule.toml of another user, who is neither root nor the owner of what is run, is refused. ERROR_PROJECT, each with its own message and hint: no such file, a folder, unreadable, unknown
  * extension, no capsule.toml or no entrypoint in it, …  */
 int project_open(const char *file, struct project *ret, struct error *err);
+/* A project that's known: by its root and the entry's path below that, which need not be there any more. ERROR_PROJECT if that isn't a project's root now. */
+int project_open_at(const char *root, const char *entry, struct project *ret, struct error *err);
 void project_done(struct project *p);
 
 /* Environment variables for tasks: the process's environment first, then `.env` of the project root (KEY=VALUE lines, `export `,

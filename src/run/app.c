@@ -1,9 +1,11 @@
 /* Opening an application: project, image, tasks, policies. */
 #include "run/app.h"
+#include "app/dependencies.h"
 #include "base/buffer.h"
 #include "base/json.h"
 #include "base/path.h"
 #include "run/image_builder.h"
+#include "run/reopen.h"
 #include "run/runtime.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@ struct opening {
     struct capsule_app *app;
     const capsule_app_options *options;
     struct dotenv *dotenv;
+    const json_value *record; /* it's opened as it was then (run/reopen.h); NULL: as it is */
 };
 
 /* ---- tracebacks ---- */
@@ -185,6 +188,26 @@ static bool grant_secret(struct app_task *t, const struct http_secret *secret) {
     return true;
 }
 
+/* The environment that's on record; what is a secret's token in it is again. */
+static int restore_environment(const struct opening *o, struct app_task *t, struct error *err) {
+    const struct secrets *secrets = &o->app->secrets;
+    const char *json = json_text(json_get(json_get(o->record, "environment"), t->policy.name), NULL);
+    t->env_json = json != NULL ? strdup(json) : NULL;
+    bool kept = json == NULL || t->env_json != NULL;
+    CLEANUP(json_cleanup) struct json_document *document = NULL;
+    if (json != NULL && json_parse(json, strlen(json), &document, err) != 0)
+        return ERROR_CORRUPT;
+    for (size_t i = 0; i < o->app->project.manifest.n_secrets; i++) {
+        const char *name = o->app->project.manifest.secrets[i].name;
+        if (json_get(json_root(document), name) != NULL && secrets_find(secrets, name) == NULL)
+            return error_set(err, ERROR_PROJECT, "the secret %s, which the run began with, isn't set any more",
+                             name);
+    }
+    for (size_t i = 0; kept && json != NULL && i < secrets->n; i++)
+        kept = strstr(json, secrets->items[i].token) == NULL || grant_secret(t, &secrets->items[i]);
+    return kept ? 0 : error_set(err, ERROR_NOMEM, "no memory for an environment");
+}
+
 /* The variables that a policy names, and the embedder's, as a JSON object. A variable that isn't set is left out. */
 static int write_environment(const struct opening *o, struct app_task *t, struct error *err) {
     CLEANUP(buffer_done) struct buffer json = BUFFER_INIT(ENVIRONMENT_MAX);
@@ -256,7 +279,9 @@ static int read_task(const struct opening *o, const json_value *v, struct app_ta
             r = at_place(err, ret->where, r);
     }
     task_options_done(&options);
-    return r == 0 ? write_environment(o, ret, err) : r;
+    if (r != 0)
+        return r;
+    return o->record != NULL ? restore_environment(o, ret, err) : write_environment(o, ret, err);
 }
 
 static int read_tasks(const struct opening *o, const json_value *tasks, struct error *err) {
@@ -382,36 +407,74 @@ static struct http_limits http_limits(const struct http_settings *s) {
         .requests = s->max_concurrent_requests != 0 ? s->max_concurrent_requests : HTTP_REQUESTS_DEFAULT};
 }
 
-static int open_app(struct opening *o, const char *file, struct error *err) {
+/* The embedder's mounts, and with that who may write files. */
+static int mount_given(const struct opening *o, struct error *err) {
+    struct capsule_app *app = o->app;
+    bool writable = false;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < o->options->mounts_n; i++) {
+        const capsule_mount *m = &o->options->mounts[i];
+        writable |= m->writable != 0;
+        r = mounts_add_path(&app->mounts, &app->project, m->host, m->guest, m->writable != 0, err);
+    }
+    for (size_t i = 0; i < app->tasks_n; i++) {
+        struct app_task *t = &app->tasks[i];
+        t->writes = writable;
+        for (size_t j = 0; j < t->policy.n_files; j++)
+            t->writes |= t->policy.files[j].writable;
+    }
+    return r;
+}
+
+/* Its image, the tasks that are declared in it, and, if its runs are recorded, the record for those. */
+static int load_program(struct opening *o, struct error *err) {
     struct capsule_app *app = o->app;
     CLEANUP(json_cleanup) struct json_document *index = NULL;
-    int r = project_open(file, &app->project, err);
+    bool touched;
+    int r = o->record != NULL ? app_take_image(app, o->options->journal_dir, o->record, err)
+                              : obtain_image(o, &index, err);
+    /* An image that's gone is built again from the same sources. Whatever it read or drew while it was imported may differ; a replay that does, says so. */
+    if ((r == ERROR_NOT_FOUND || r == ERROR_CORRUPT) && o->record != NULL &&
+        dependencies_unchanged(json_get(o->record, "dependencies"), &touched))
+        r = obtain_image(o, &index, err);
+    const json_value *image = o->record != NULL ? json_get(o->record, "image") : json_root(index);
+    if (r == 0)
+        r = read_tasks(o, json_get(image, "tasks"), err);
+    if (r == 0)
+        r = mount_given(o, err);
+    if (r == 0 && o->options->journal)
+        r = app_write_record(app, o->options, image, err);
+    return r;
+}
+
+static int open_app(struct opening *o, const char *file, struct error *err) {
+    struct capsule_app *app = o->app;
+    struct secrets_source secrets = {.value = variable_value, .user = o, .cache = app->runtime->cache};
+    int r = o->record == NULL ? project_open(file, &app->project, err)
+                              : project_open_at(json_text(json_get(o->record, "root"), ""),
+                                                json_text(json_get(o->record, "entry"), ""), &app->project, err);
     if (r == 0)
         r = runtime_guest(app->runtime, app->project.language, &app->guest, err);
     if (r == 0)
         r = dotenv_read(&app->project, &o->dotenv, err);
-    if (r == 0)
+    if (r == 0 && o->record == NULL)
         r = check_variables(o, err);
+    secrets.root = app->project.root;
     if (r == 0)
-        r = secrets_read(&app->project.manifest, variable_value, o, &app->secrets, err);
+        r = secrets_read(&app->project.manifest, &secrets, &app->secrets, err);
     if (r == 0)
         r = add_mounts(o, err);
     if (r == 0)
-        r = obtain_image(o, &index, err);
-    if (r == 0)
-        r = read_tasks(o, json_get(json_root(index), "tasks"), err);
-    for (size_t i = 0; r == 0 && i < o->options->mounts_n; i++) {
-        const capsule_mount *m = &o->options->mounts[i];
-        r = mounts_add_path(&app->mounts, &app->project, m->host, m->guest, m->writable != 0, err);
-    }
+        r = load_program(o, err);
     return r == 0 ? describe(app, err) : r;
 }
 
-int capsule_app_open(capsule_runtime *runtime, const char *file, const capsule_app_options *options,
-                     capsule_app **ret_app, capsule_error *error) {
+int app_open(capsule_runtime *runtime, const char *file, const capsule_app_options *options,
+             const json_value *record, capsule_app **ret_app, capsule_error *error) {
     static const capsule_app_options defaults;
     struct error err = {0};
-    struct opening o = {.app = calloc(1, sizeof *o.app), .options = options != NULL ? options : &defaults};
+    struct opening o = {
+        .app = calloc(1, sizeof *o.app), .options = options != NULL ? options : &defaults, .record = record};
     if (o.app == NULL)
         return runtime_fail(error, ERROR_NOMEM, "no memory for an application");
     o.app->runtime = runtime;
@@ -427,12 +490,18 @@ int capsule_app_open(capsule_runtime *runtime, const char *file, const capsule_a
     return 0;
 }
 
+int capsule_app_open(capsule_runtime *runtime, const char *file, const capsule_app_options *options,
+                     capsule_app **ret_app, capsule_error *error) {
+    return app_open(runtime, file, options, NULL, ret_app, error);
+}
+
 void capsule_app_close(capsule_app *app) {
     if (app == NULL)
         return;
     if (app->image != NULL)
         runtime_forget_image(app->runtime, app->image);
     image_release(app->image);
+    app_close_record(app);
     for (size_t i = 0; i < app->tasks_n; i++)
         task_done(&app->tasks[i]);
     free(app->tasks);

@@ -18,6 +18,7 @@ struct app_task {
     char *env_json;              /* {"NAME": "value", …}, NULL if empty; of a secret, its token */
     struct http_secret *secrets; /* those that it's given; texts are the application's */
     size_t secrets_n;
+    bool writes; /* it may write files */
 };
 
 struct capsule_app {
@@ -28,7 +29,13 @@ struct capsule_app {
     struct mount_table mounts; /* what every task sees */
     struct secrets secrets;
     struct http_limits http_limits;
-    struct app_task *tasks; /* sorted by name */
+    /* For runs that are recorded (run/reopen.h): how to open it again, and where. */
+    bool recorded;
+    char *journal_dir;
+    struct journal *journal; /* NULL until app_journal; under the runtime's lock */
+    struct buffer record;    /* JSON */
+    char *image_object;      /* what its image is called */
+    struct app_task *tasks;  /* sorted by name */
     size_t tasks_n;
     char *description;
 };

@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "base/json.h"
+#include "run/outcome.h"
 #include <stdint.h>
 
 struct task;
@@ -13,6 +14,9 @@ struct task;
 /* For struct sandbox_host; user is the task. */
 int32_t calls_submit(void *task, uint32_t op, const json_value *header, const char *body, size_t body_n);
 void calls_cancel(void *task, uint32_t op);
+
+/* Answers an operation that didn't begin, by an error. What op_submit returns. */
+int32_t calls_refuse(struct task *t, uint32_t op, enum outcome_type type, const char *why);
 
 /* The header of the message that starts an attempt. */
 int call_write_header(const struct task *t, struct buffer *to);

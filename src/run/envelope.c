@@ -12,7 +12,7 @@ const char *capsule_state_name(capsule_state state) {
         [CAPSULE_CREATED] = "created",         [CAPSULE_RUNNING] = "running",
         [CAPSULE_COMPLETED] = "completed",     [CAPSULE_FAILED] = "failed",
         [CAPSULE_TIMED_OUT] = "timed_out",     [CAPSULE_CANCELLED] = "cancelled",
-        [CAPSULE_INTERRUPTED] = "interrupted",
+        [CAPSULE_INTERRUPTED] = "interrupted", [CAPSULE_SUSPENDED] = "suspended",
     };
     return (size_t)state < sizeof names / sizeof names[0] ? names[state] : "unknown";
 }
@@ -35,7 +35,7 @@ int run_write_execution(const struct capsule_run *run, const struct task *t, str
 }
 
 static bool ended(const capsule_run *run) {
-    return run->root->phase == TASK_ENDED;
+    return run->root != NULL && !run->suspended && run->root->phase == TASK_ENDED;
 }
 
 const char *capsule_run_result(capsule_run *run) {
@@ -67,7 +67,20 @@ static int write_error(capsule_run *run, struct buffer *to) {
     return r == 0 ? buffer_putc(to, '}') : r;
 }
 
+/* Of a run that waits without a process: there's no outcome yet. */
+static int write_suspension(const capsule_run *run, struct buffer *to) {
+    buffer_printf(to,
+                  "{\"success\":false,\"result\":null,\"error\":null,\"execution\":{\"run_id\":\"%s\",\"state\":"
+                  "\"suspended\","
+                  "\"waits_for\":",
+                  run->id);
+    json_write_string(to, run->waits_for, strlen(run->waits_for));
+    return buffer_puts(to, "}}");
+}
+
 static int write_envelope(capsule_run *run, struct buffer *to) {
+    if (run->suspended)
+        return write_suspension(run, to);
     const struct outcome *o = &run->root->outcome;
     int r = buffer_printf(to, "{\"success\":%s,\"result\":", o->type == OUTCOME_OK ? "true" : "false");
     if (r == 0)
@@ -84,7 +97,7 @@ static int write_envelope(capsule_run *run, struct buffer *to) {
 }
 
 const char *capsule_run_envelope(capsule_run *run) {
-    if (run->envelope != NULL || !ended(run))
+    if (run->envelope != NULL || (!ended(run) && !run->suspended))
         return run->envelope;
     struct buffer text = BUFFER_INIT(ENVELOPE_MAX);
     if (write_envelope(run, &text) == 0)

@@ -60,27 +60,35 @@ static char *copy_text(const json_value *v) {
     return text != NULL ? strndup(text, n) : NULL;
 }
 
-static void read_error(struct outcome *o, const json_value *error) {
-    o->type = reported_type(json_text(json_get(error, "type"), ""));
+/* What we wrote ourselves. */
+static enum outcome_type recorded_type(const char *name) {
+    for (int type = OUTCOME_OK + 1; type <= OUTCOME_DIVERGED; type++) {
+        if (strcmp(name, types[type].name) == 0)
+            return (enum outcome_type)type;
+    }
+    return OUTCOME_HOST_ERROR;
+}
+
+static void read_error(struct outcome *o, const json_value *error, bool ours) {
+    const char *type = json_text(json_get(error, "type"), "");
+    o->type = ours ? recorded_type(type) : reported_type(type);
     o->retry = types[o->type].retried && json_bool(json_get(error, "retry"), true);
     o->message = copy_text(json_get(error, "message"));
     o->class_name = copy_text(json_get(error, "class"));
     o->traceback = copy_text(json_get(error, "traceback"));
 }
 
-static void read_reply(struct outcome *o, const struct sandbox *sandbox) {
-    const char *header, *body;
-    size_t header_n, body_n;
+static void read_parts(struct outcome *o, const char *header, size_t header_n, const char *body, size_t body_n,
+                       bool ours) {
     CLEANUP(json_cleanup) struct json_document *document = NULL;
-    if (sandbox_reply(sandbox, &header, &header_n, &body, &body_n, NULL) != 0 ||
-        json_parse(header, header_n, &document, NULL) != 0) {
+    if (json_parse(header, header_n, &document, NULL) != 0) {
         outcome_set(o, OUTCOME_TRAP, "the sandbox's reply is malformed");
         return;
     }
     const json_value *root = json_root(document);
     o->async = json_bool(json_get(root, "async"), false);
     if (!json_bool(json_get(root, "ok"), false)) {
-        read_error(o, json_get(root, "error"));
+        read_error(o, json_get(root, "error"), ours);
         return;
     }
     if (!json_valid(body, body_n)) {
@@ -96,6 +104,21 @@ static void read_reply(struct outcome *o, const struct sandbox *sandbox) {
     memcpy(o->result, body, body_n);
     o->result[body_n] = '\0';
     o->result_n = body_n;
+}
+
+void outcome_read_message(struct outcome *o, const char *header, size_t header_n, const char *body,
+                          size_t body_n) {
+    outcome_done(o);
+    read_parts(o, header, header_n, body, body_n, true);
+}
+
+static void read_reply(struct outcome *o, const struct sandbox *sandbox) {
+    const char *header, *body;
+    size_t header_n, body_n;
+    if (sandbox_reply(sandbox, &header, &header_n, &body, &body_n, NULL) != 0)
+        outcome_set(o, OUTCOME_TRAP, "the sandbox's reply is malformed");
+    else
+        read_parts(o, header, header_n, body, body_n, false);
 }
 
 void outcome_read(struct outcome *o, const struct sandbox *sandbox) {
@@ -122,6 +145,10 @@ void outcome_read(struct outcome *o, const struct sandbox *sandbox) {
         outcome_set(o, OUTCOME_POLICY,
                     "the task wrote more to its standard output and error than it may (%llu MiB)",
                     (unsigned long long)(wasi_limits_default().output >> 20));
+        break;
+    case SANDBOX_DIVERGED:
+        outcome_set(o, OUTCOME_DIVERGED, "resumed, the task can't be brought to where it was: %s",
+                    sandbox_trap(sandbox));
         break;
     }
 }

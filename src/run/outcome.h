@@ -21,7 +21,9 @@
     X(NOT_FOUND, "not_found", false, CAPSULE_FAILED)                                                              \
     X(BAD_INPUT, "bad_input", false, CAPSULE_FAILED)                                                              \
     X(BAD_OUTPUT, "bad_output", false, CAPSULE_FAILED)                                                            \
-    X(HOST_ERROR, "host_error", false, CAPSULE_FAILED)
+    X(HOST_ERROR, "host_error", false, CAPSULE_FAILED)                                                            \
+    X(INTERRUPTED, "interrupted", false, CAPSULE_INTERRUPTED)                                                     \
+    X(DIVERGED, "diverged", false, CAPSULE_FAILED)
 
 enum outcome_type {
     OUTCOME_OK,
@@ -49,6 +51,8 @@ capsule_state outcome_state(enum outcome_type type);
 /* An error of the host's making. */
 void outcome_set(struct outcome *o, enum outcome_type type, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* What a reply message to a task's caller says (guest/abi.h), in parts. */
+void outcome_read_message(struct outcome *o, const char *header, size_t header_n, const char *body, size_t body_n);
 /* What an ended sandbox's call came to. Everything in its reply is hostile. */
 void outcome_read(struct outcome *o, const struct sandbox *sandbox);
 

@@ -2,13 +2,16 @@
 #include "run/scheduler.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "run/reopen.h"
 #include "run/run.h"
 #include "run/runtime.h"
 #include "run/task.h"
+#include "run/waits.h"
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <unistd.h>
 
 /* After so many slices a helper looks whether another run needs it more. */
@@ -138,7 +141,7 @@ void scheduler_wake_driver(struct capsule_run *run) {
 void scheduler_enqueue(struct task *t, bool by_worker) {
     struct capsule_run *run = t->run;
     t->phase = TASK_READY;
-    scheduler_set_timer(t, t->deadline);
+    scheduler_set_timer(run, &t->timer, t->deadline);
     t->queue_next = NULL;
     if (run->queue_last != NULL)
         run->queue_last->queue_next = t;
@@ -166,22 +169,24 @@ static struct task *dequeue(struct capsule_run *run) {
     return t;
 }
 
-void scheduler_set_timer(struct task *t, uint64_t at) {
-    struct capsule_run *run = t->run;
-    if (t->timer != at)
-        timers_set(&run->timers, t, at);
+void scheduler_set_timer(struct capsule_run *run, struct timer *timer, uint64_t at) {
+    if (timer->at != at)
+        timers_set(&run->timers, timer, at);
     if (run->driver_sleeps && at < run->driver_until)
         wake_driver(run);
 }
 
 static void fire_timers(struct capsule_run *run) {
-    struct task *t;
+    struct timer *t;
     if (run->timers.n == 0)
         return;
     uint64_t now = clock_monotonic_ns();
     while (timers_first(&run->timers, &t) <= now) {
         timers_set(&run->timers, t, UINT64_MAX);
-        task_wake(t, now);
+        if (t->owner == TIMER_OF_WAIT)
+            waits_fire(run, (struct wait *)(void *)((char *)t - offsetof(struct wait, timer)));
+        else
+            task_wake((struct task *)(void *)((char *)t - offsetof(struct task, timer)), now);
     }
 }
 
@@ -227,11 +232,41 @@ static void delist(struct scheduler *s, struct capsule_run *run) {
     pthread_mutex_unlock(&s->lock);
 }
 
+/* Whether the run is to wait without a process from now on; its tasks are being ended then. */
+static bool suspend(struct capsule_run *run) {
+    char words[RUN_WORDS_MAX];
+    uint64_t wake = 0;
+    if (run->waits.n == 0 || run->record.run == NULL || run->suspend_after == UINT64_MAX ||
+        !waits_only(run, run->suspend_after, &wake, words, sizeof words))
+        return false;
+    run_suspend(run, wake, words);
+    return true;
+}
+
+/* What a run does once it has lived for a while, and short ones never need. */
+static void settle_in(struct capsule_run *run) {
+    uint64_t age = clock_monotonic_ns() - run->began;
+    if (run->record.run == NULL || run->image_kept || run->root->phase == TASK_ENDED)
+        return;
+    if (age > RUN_WATCH_AFTER_NS)
+        record_watch(run);
+    if (age <= RUN_KEEP_IMAGE_AFTER_NS)
+        return;
+    run->image_kept = true;
+    pthread_mutex_unlock(&run->lock);
+    (void)app_keep_image(run->app, NULL); /* without it, the run depends on the cache */
+    pthread_mutex_lock(&run->lock);
+}
+
 /* Sleeps until a time of the run's, until work comes, or until capsule_run_cancel. */
 static void sleep_until_woken(struct capsule_run *run) {
-    struct task *first;
+    struct timer *first;
     uint64_t until = timers_first(&run->timers, &first);
     until = run->deadline < until ? run->deadline : until;
+    if (run->record.run != NULL && !run->image_kept) { /* settle_in comes again */
+        uint64_t soon = clock_monotonic_ns() + RUN_WATCH_AFTER_NS;
+        until = soon < until ? soon : until;
+    }
     run->driver_sleeps = true;
     run->driver_until = until;
     pthread_mutex_unlock(&run->lock);
@@ -245,7 +280,10 @@ static void sleep_until_woken(struct capsule_run *run) {
 }
 
 static void end_if_told(struct capsule_run *run) {
-    if (atomic_load_explicit(&run->cancelled, memory_order_relaxed))
+    bool left = atomic_load_explicit(&run->left, memory_order_relaxed);
+    if (left && run->record.run != NULL && !run->record.muted)
+        run_leave(run);
+    else if (left || atomic_load_explicit(&run->cancelled, memory_order_relaxed))
         task_stop(run->root, OUTCOME_CANCELLED, "the run was cancelled", true);
     else if (run->deadline != UINT64_MAX && clock_monotonic_ns() >= run->deadline)
         task_stop(run->root, OUTCOME_TIMEOUT, "the run took longer than its timeout", true);
@@ -264,8 +302,9 @@ static void drive(struct capsule_run *run) {
         struct task *t = dequeue(run);
         if (t != NULL)
             task_step(t, run->driver);
-        else
+        else if (!suspend(run))
             sleep_until_woken(run);
+        settle_in(run);
     }
     pthread_mutex_unlock(&run->lock);
 }
@@ -282,6 +321,8 @@ int scheduler_execute(struct scheduler *s, struct capsule_run *run, struct error
     int r = runtime_take_worker(s->runtime, &run->driver, err);
     if (r != 0)
         return r;
+    run->listed = false; /* one that was suspended, and goes on at once, was taken off the list */
+    run->began = clock_monotonic_ns();
     run->deadline = run->timeout == 0 ? UINT64_MAX : clock_monotonic_ns() + run->timeout;
     atomic_store(&run->wake_fd, run->driver->wake_fd);
     drive(run);

@@ -21,6 +21,7 @@
 struct capsule_run;
 struct capsule_runtime;
 struct task;
+struct timer;
 
 enum { SCHEDULER_JOBS_MAX = 256 };
 
@@ -49,8 +50,8 @@ int scheduler_execute(struct scheduler *s, struct capsule_run *run, struct error
 
 /* Makes a task TASK_READY and puts it at the queue's end. by_worker: the calling thread is executing tasks of this run. */
 void scheduler_enqueue(struct task *t, bool by_worker);
-/* Sets when task_wake is to be called (monotonic ns, UINT64_MAX: never). */
-void scheduler_set_timer(struct task *t, uint64_t at);
+/* Sets when a task's task_wake or a wait's waits_fire is to be called (monotonic ns, UINT64_MAX: never). */
+void scheduler_set_timer(struct capsule_run *run, struct timer *timer, uint64_t at);
 /* The driver should look at the run again: its root has ended. */
 void scheduler_wake_driver(struct capsule_run *run);
 

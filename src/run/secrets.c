@@ -6,11 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *new_token(void) {
-    uint8_t random[DIGEST_SIZE];
+static char *new_token(const struct secrets_source *source, const char *name) {
+    uint8_t digest[DIGEST_SIZE];
     char hex[DIGEST_HEX_SIZE], *token = NULL;
-    random_bytes(random, sizeof random);
-    digest_hex(random, hex);
+    CLEANUP(cleanup_free) char *what = NULL;
+    int n = asprintf(&what, "secret\n%s\n%s", name, source->root);
+    if (n < 0) {
+        what = NULL;
+        return NULL;
+    }
+    cache_keyed_digest(source->cache, what, (size_t)n, digest);
+    digest_hex(digest, hex);
     return FAULT("secrets.token") || asprintf(&token, "capsule-secret-%.40s", hex) < 0 ? NULL : token;
 }
 
@@ -29,20 +35,20 @@ static int check_value(const char *name, const char *value, struct error *err) {
     return ERROR_PROJECT;
 }
 
-int secrets_read(const struct manifest *m, const char *(*value)(const void *user, const char *name),
-                 const void *user, struct secrets *ret, struct error *err) {
+int secrets_read(const struct manifest *m, const struct secrets_source *source, struct secrets *ret,
+                 struct error *err) {
     struct secrets s = {.items = calloc(m->n_secrets + 1, sizeof *s.items)};
     int r = s.items == NULL ? error_set(err, ERROR_NOMEM, "no memory for secrets") : 0;
     for (size_t i = 0; r == 0 && i < m->n_secrets; i++) {
         const struct secret_grant *grant = &m->secrets[i];
-        const char *text = value(user, grant->name);
+        const char *text = source->value(source->user, grant->name);
         if (text == NULL)
             continue;
         r = check_value(grant->name, text, err);
         if (r != 0)
             break;
         s.items[s.n++] = (struct http_secret){.name = grant->name,
-                                              .token = new_token(),
+                                              .token = new_token(source, grant->name),
                                               .value = strdup(text),
                                               .hosts = grant->hosts.items,
                                               .hosts_n = grant->hosts.n};

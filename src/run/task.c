@@ -8,6 +8,7 @@
 #include "run/requests.h"
 #include "run/run.h"
 #include "run/runtime.h"
+#include "run/waits.h"
 #include "sandbox/operation.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,8 +24,31 @@ static char *make_key(const struct capsule_run *run, struct task *parent) {
     return n < 0 ? NULL : key;
 }
 
+/* Brings it to where its record ends: to the attempt that was under way, or to the next one. */
+static void restore(struct task *t, const struct history_task *past) {
+    uint64_t now = clock_wall_ns(), age = now > past->created ? now - past->created : 0;
+    t->past = past;
+    t->created -= age < t->created ? age : t->created;
+    t->attempt = past->attempt;
+    t->calls = past->children;
+    if (!past->in_flight)
+        return;
+    t->calls = past->calls;
+    t->attempt--;
+    t->replayed = past->attempt;
+    t->silent[0] = past->output[0];
+    t->silent[1] = past->output[1];
+    t->restoring = past->tape.size > 0;
+    if (t->definition->policy.idempotent || history_suspended(t->run->record.history))
+        return;
+    t->attempt++;
+    t->stop = OUTCOME_INTERRUPTED;
+    t->stop_text = "it was being executed when its process ended, and isn't idempotent";
+    t->final = true;
+}
+
 int task_new(struct capsule_run *run, const struct app_task *definition, struct task *parent, const char *body,
-             size_t body_n, bool tagged, struct task **ret, struct error *err) {
+             size_t body_n, bool tagged, const struct history_task *past, struct task **ret, struct error *err) {
     struct task *t = FAULT("task.alloc") ? NULL : calloc(1, sizeof *t);
     if (t == NULL)
         return error_set(err, ERROR_NOMEM, "no memory for a task");
@@ -43,9 +67,13 @@ int task_new(struct capsule_run *run, const struct app_task *definition, struct 
     t->parent = parent;
     t->depth = parent == NULL ? 1 : parent->depth + 1;
     t->created = clock_monotonic_ns();
-    t->deadline = t->timer = UINT64_MAX;
+    t->deadline = t->timer.at = UINT64_MAX;
     t->state = CAPSULE_CREATED;
+    if (past != NULL)
+        restore(t, past);
     t->requests = BUFFER_INIT(TASK_REQUESTS_MAX);
+    if (past != NULL && !past->ended)
+        requests_restore(t, past);
     *ret = t;
     return 0;
 }
@@ -58,15 +86,16 @@ bool task_admit(struct task *t, const char **ret_why) {
         *ret_why = "more than 100,000 tasks of the run are alive";
     else if (t->body_n > RUN_ARGUMENTS_MAX - run->arguments)
         *ret_why = "the arguments of all tasks that are alive are more than 1 GiB";
-    else if (!timers_reserve(&run->timers, run->live_n + 1))
+    else if (!timers_reserve(&run->timers, run->live_n + run->waits.n + 1))
         *ret_why = "there's no memory for another task";
     else
         *ret_why = NULL;
     if (*ret_why != NULL)
         return false;
     run->live_n++;
+    run->restoring_n += t->restoring;
     run->arguments += t->body_n;
-    t->id = ++run->tasks_ever;
+    t->id = t->past != NULL ? t->past->id : ++run->tasks_ever;
     if (t->parent != NULL) {
         t->sibling_next = t->parent->children;
         if (t->sibling_next != NULL)
@@ -81,6 +110,7 @@ void task_free(struct task *t) {
         return;
     outcome_done(&t->outcome);
     buffer_done(&t->requests);
+    requests_drop(t);
     free(t->key);
     free(t->body);
     free(t);
@@ -100,24 +130,20 @@ static void leave_parent(struct task *t) {
 void task_go_on(struct task *t, bool by_worker) {
     if (t->phase != TASK_WAITING)
         return;
-    bool ready = t->closing ? t->children == NULL && t->http == NULL
-                            : t->sandbox != NULL && sandbox_ready(t->sandbox, clock_monotonic_ns());
+    bool ready = t->closing
+                     ? t->children == NULL && t->http == NULL
+                     : t->sandbox != NULL && (requests_due(t) || sandbox_ready(t->sandbox, clock_monotonic_ns()));
     if (ready)
         scheduler_enqueue(t, by_worker);
 }
 
-/* Answers the parent's operation. reply may be NULL: no memory. */
-static void tell_parent(struct task *t, char *reply, size_t n) {
-    struct task *parent = t->parent;
-    if (parent->closing)
-        free(reply);
-    else if (reply == NULL)
-        task_stop(parent, OUTCOME_HOST_ERROR, "no memory for a result", true);
-    else if (sandbox_untaken(parent->sandbox) + n > RUN_RESULTS_MAX) {
-        free(reply);
-        task_stop(parent, OUTCOME_OUT_OF_MEMORY, "the results that it hasn't taken are more than 1 GiB", true);
-    } else
-        sandbox_complete(parent->sandbox, t->parent_op, reply, n);
+void task_recorded(struct task *t) {
+    bool held = t->held;
+    t->held = false;
+    if (t->phase == TASK_WAITING && !t->closing && held)
+        scheduler_enqueue(t, false);
+    else
+        task_go_on(t, false);
 }
 
 static void end(struct task *t, char *reply, size_t reply_n) {
@@ -127,14 +153,20 @@ static void end(struct task *t, char *reply, size_t reply_n) {
     t->state = outcome_state(t->outcome.type);
     run->live_n--;
     run->arguments -= t->body_n;
+    if (t->outcome.type != OUTCOME_OK)
+        reply = call_failure(t, &reply_n);
+    if (reply != NULL)
+        record_ended(t, reply, reply_n);
     run_state_event(run, t);
     if (t->parent == NULL) {
+        free(reply);
         scheduler_wake_driver(run);
         return;
     }
-    if (t->outcome.type != OUTCOME_OK)
-        reply = call_failure(t, &reply_n);
-    tell_parent(t, reply, reply_n);
+    if (t->parent->closing)
+        free(reply);
+    else
+        record_deliver(t->parent, t->parent_op, reply, reply_n);
     requests_hand_up(t);
     leave_parent(t);
     task_go_on(t->parent, true);
@@ -153,11 +185,12 @@ static uint64_t backoff(uint32_t attempt) {
 
 static void try_again(struct task *t) {
     uint64_t delay = backoff(t->attempt);
+    record_retry(t, delay);
     run_retry_event(t->run, t, delay);
-    t->closing = false;
+    t->closing = t->begun = false;
     t->stop = OUTCOME_OK;
     t->phase = TASK_WAITING;
-    scheduler_set_timer(t, clock_monotonic_ns() + delay);
+    scheduler_set_timer(t->run, &t->timer, clock_monotonic_ns() + delay);
 }
 
 static void close_sandbox(struct task *t, struct worker *w) {
@@ -177,11 +210,24 @@ static void stop_children(const struct task *t) {
         task_stop(child, OUTCOME_CANCELLED, "its caller ended", true);
 }
 
+/* It's where it was when its process ended, or won't be. */
+static void end_restoring(struct task *t) {
+    struct capsule_run *run = t->run;
+    t->restoring = false;
+    if (--run->restoring_n == 0)
+        waits_signalled(run);
+}
+
 static void begin_closing(struct task *t) {
+    if (t->restoring)
+        end_restoring(t);
     t->closing = true;
     t->deadline = UINT64_MAX;
     t->starved_since = 0;
-    scheduler_set_timer(t, UINT64_MAX);
+    t->held = false;
+    scheduler_set_timer(t->run, &t->timer, UINT64_MAX);
+    record_forget(t);
+    waits_forget(t);
     stop_children(t);
     if (t->http != NULL)
         http_session_close(t->http);
@@ -200,7 +246,8 @@ static void finish_closing(struct task *t, struct worker *w) {
     char *reply = NULL;
     size_t reply_n = 0;
     close_sandbox(t, w);
-    if (t->outcome.type == OUTCOME_OK && t->parent != NULL)
+    requests_drop(t);
+    if (t->outcome.type == OUTCOME_OK && (t->parent != NULL || t->run->record.run != NULL))
         reply = call_success(t, &reply_n);
     pthread_mutex_lock(&t->run->lock);
     bool again =
@@ -245,9 +292,21 @@ static int collect_mounts(struct task *t, struct wasi_options *wasi, struct erro
 }
 
 static void forward_output(void *user, int stream, const void *bytes, size_t n) {
-    const struct task *t = user;
+    struct task *t = user;
+    uint64_t *silent = &t->silent[stream == 2], left_out = *silent < n ? *silent : n;
+    *silent -= left_out;
+    if (left_out == n)
+        return;
     pthread_mutex_lock(&t->run->lock);
-    run_output_event(t->run, t, stream, bytes, n);
+    record_output(t, stream, (const char *)bytes + left_out, n - left_out);
+    run_output_event(t->run, t, stream, (const char *)bytes + left_out, n - left_out);
+    pthread_mutex_unlock(&t->run->lock);
+}
+
+static void forward_tape(void *user) {
+    struct task *t = user;
+    pthread_mutex_lock(&t->run->lock);
+    record_tape(t);
     pthread_mutex_unlock(&t->run->lock);
 }
 
@@ -262,7 +321,12 @@ static int open_sandbox(struct task *t, struct worker *w, struct error *err) {
         .fuel = policy->fuel,
         .ram = policy->ram,
         .wasi = {.limits = wasi_limits_default(), .output = forward_output, .user = t},
-        .host = {.submit = calls_submit, .cancel = calls_cancel, .user = t}};
+        .host = {.submit = calls_submit, .cancel = calls_cancel, .tape = forward_tape, .user = t},
+        .taped = t->run->record.run != NULL};
+    if (t->replayed == t->attempt) {
+        options.replay = t->past->tape.data;
+        options.replay_n = t->past->tape.size;
+    }
     mounts_done(&t->mounts); /* of a try that found no sandbox free */
     int r = collect_mounts(t, &options.wasi, err);
     if (r != 0)
@@ -334,41 +398,74 @@ static enum slice_end run_guest(struct task *t) {
     }
 }
 
+/* Of the attempt that begins, ns. Waiting counts, also without a process; that its process was killed doesn't. */
+static uint64_t time_left(const struct task *t) {
+    uint64_t whole = t->definition->policy.timeout_ns, now = clock_wall_ns();
+    if (t->attempt != t->replayed || !history_suspended(t->run->record.history) || now <= t->began)
+        return whole;
+    return now - t->began < whole ? whole - (now - t->began) : 0;
+}
+
 static void begin_attempt(struct task *t) {
     t->attempt++;
+    t->begun = true;
     outcome_done(&t->outcome);
+    if (t->attempt == t->replayed) {
+        t->began = t->past->started;
+    } else {
+        t->began = clock_wall_ns() / 1000 * 1000;
+        t->silent[0] = t->silent[1] = 0;
+        record_started(t);
+    }
     if (t->definition->policy.timeout_ns != 0)
-        t->deadline = clock_monotonic_ns() + t->definition->policy.timeout_ns;
-    scheduler_set_timer(t, t->deadline);
+        t->deadline = clock_monotonic_ns() + time_left(t);
+    scheduler_set_timer(t->run, &t->timer, t->deadline);
     t->state = CAPSULE_RUNNING;
     run_state_event(t->run, t);
+    /* What it does to files, or may do only once, it does after its start is on record. */
+    if (t->definition->writes || !t->definition->policy.idempotent)
+        t->held = !record_reached(t);
 }
 
 static void wait_until(struct task *t, uint64_t at) {
     t->phase = TASK_WAITING;
-    scheduler_set_timer(t, at < t->deadline ? at : t->deadline);
+    scheduler_set_timer(t->run, &t->timer, at < t->deadline ? at : t->deadline);
 }
 
 static void park(struct task *t) {
     uint64_t until = sandbox_wake_time(t->sandbox);
-    if (sandbox_ready(t->sandbox, until == UINT64_MAX ? 0 : clock_monotonic_ns()))
+    if (requests_due(t) || sandbox_ready(t->sandbox, until == UINT64_MAX ? 0 : clock_monotonic_ns()))
         scheduler_enqueue(t, true);
     else
         wait_until(t, until);
 }
 
+/* Without the lock: opens its sandbox if it has none, sends what is due, and lets its guest run. */
+static enum slice_end run_slice(struct task *t, struct worker *w) {
+    record_throttle(t->run);
+    enum slice_end how = t->sandbox == NULL ? try_start(t, w) : SLICE_USED;
+    if (how != SLICE_USED)
+        return how;
+    if (t->sends != NULL)
+        requests_send(t);
+    return run_guest(t);
+}
+
 /* The task is TASK_RUNNING afterwards only if the attempt is over. */
 static void use_slice(struct task *t, struct worker *w) {
-    bool fresh = t->sandbox == NULL;
-    if (fresh && t->starved_since == 0)
+    if (t->sandbox == NULL && !t->begun)
         begin_attempt(t);
+    if (t->held) {
+        wait_until(t, UINT64_MAX);
+        return;
+    }
     pthread_mutex_unlock(&t->run->lock);
-    enum slice_end how = fresh ? try_start(t, w) : SLICE_USED;
-    if (how == SLICE_USED)
-        how = run_guest(t);
+    enum slice_end how = run_slice(t, w);
     pthread_mutex_lock(&t->run->lock);
     if (how != SLICE_STARVED)
         t->starved_since = 0;
+    if (t->restoring && t->sandbox != NULL && !sandbox_replays(t->sandbox))
+        end_restoring(t);
     if (how == SLICE_ENDED)
         begin_closing(t);
     else if (t->stop != OUTCOME_OK)

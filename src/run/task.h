@@ -13,6 +13,7 @@
 #include "capsule.h"
 #include "run/app.h"
 #include "run/outcome.h"
+#include "run/timers.h"
 #include "sandbox/sandbox.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,7 +38,9 @@ enum task_phase {
 };
 
 struct worker;
+struct history_task;
 struct http_session;
+struct send;
 
 struct task {
     struct capsule_run *run;
@@ -53,12 +56,24 @@ struct task {
     capsule_state state;
     enum task_phase phase;
     struct task *queue_next;
-    uint64_t timer; /* see scheduler_set_timer */
-    uint32_t timer_index;
+    struct timer timer;
+
+    /* Of a resumed run, what is on record of this task, else NULL; the attempt whose tape is replayed (0: none) and how much output is left out meanwhile,
+     * since it was written then. */
+    const struct history_task *past;
+    uint32_t replayed;
+    uint64_t silent[2];
+    bool restoring; /* counted in run->restoring_n */
 
     uint32_t attempt;        /* from 1 once it runs */
+    uint64_t began;          /* of the attempt: wall clock, whole µs in ns */
+    bool begun;              /* the attempt has, though it may not have a sandbox yet */
+    bool held;               /* its start waits for the record */
     struct sandbox *sandbox; /* of the running attempt; NULL between attempts */
     struct http_session *http;
+    uint32_t http_open;              /* operations that src/net hasn't answered */
+    struct send *sends, *sends_last; /* operations that wait for the record, in order */
+    uint32_t waits_n, deferred_n;    /* in the run's lists (waits.h, record.h) */
     struct mount_table mounts;
     uint64_t created, deadline; /* monotonic ns; UINT64_MAX: none */
     uint64_t starved_since;     /* it waits for a sandbox; 0: it doesn't */
@@ -77,9 +92,9 @@ struct task {
     uint32_t requests_n, requests_omitted;
 };
 
-/* Copies body. Not known to the run yet: the lock needn't be held. */
+/* Copies body. Not known to the run yet: the lock needn't be held. past: what is on record of it, NULL if it's new. */
 int task_new(struct capsule_run *run, const struct app_task *definition, struct task *parent, const char *body,
-             size_t body_n, bool tagged, struct task **ret, struct error *err);
+             size_t body_n, bool tagged, const struct history_task *past, struct task **ret, struct error *err);
 /* Makes it one of the run's tasks. False, and *ret_why in words, if the run may have no more; it's the caller's to free then. */
 bool task_admit(struct task *t, const char **ret_why);
 void task_free(struct task *t);
@@ -94,5 +109,7 @@ void task_wake(struct task *t, uint64_t now);
 void task_stop(struct task *t, enum outcome_type type, const char *text, bool final);
 /* Queues it if it waits and what it waits for has come. */
 void task_go_on(struct task *t, bool by_worker);
+/* What it waited for is on record. */
+void task_recorded(struct task *t);
 
 #endif

@@ -1,7 +1,6 @@
 /* The heap. */
 #include "run/timers.h"
 #include "base/fault.h"
-#include "run/task.h"
 #include <stdlib.h>
 
 void timers_done(struct timers *timers) {
@@ -13,8 +12,8 @@ bool timers_reserve(struct timers *timers, uint32_t n) {
     if (n <= timers->capacity)
         return true;
     uint32_t capacity = n + n / 2 + 16;
-    struct task **heap =
-        FAULT("timers.alloc") ? NULL : reallocarray(timers->heap, capacity, sizeof(struct task *));
+    struct timer **heap =
+        FAULT("timers.alloc") ? NULL : reallocarray(timers->heap, capacity, sizeof(struct timer *));
     if (heap == NULL)
         return false;
     timers->heap = heap;
@@ -22,60 +21,60 @@ bool timers_reserve(struct timers *timers, uint32_t n) {
     return true;
 }
 
-static void place(struct timers *timers, uint32_t i, struct task *t) {
+static void place(struct timers *timers, uint32_t i, struct timer *t) {
     timers->heap[i] = t;
-    t->timer_index = i + 1;
+    t->index = i + 1;
 }
 
-static void sift_up(struct timers *timers, uint32_t i, struct task *t) {
-    while (i > 0 && timers->heap[(i - 1) / 2]->timer > t->timer) {
+static void sift_up(struct timers *timers, uint32_t i, struct timer *t) {
+    while (i > 0 && timers->heap[(i - 1) / 2]->at > t->at) {
         place(timers, i, timers->heap[(i - 1) / 2]);
         i = (i - 1) / 2;
     }
     place(timers, i, t);
 }
 
-static void sift_down(struct timers *timers, uint32_t i, struct task *t) {
+static void sift_down(struct timers *timers, uint32_t i, struct timer *t) {
     for (uint32_t child; (child = 2 * i + 1) < timers->n; i = child) {
-        if (child + 1 < timers->n && timers->heap[child + 1]->timer < timers->heap[child]->timer)
+        if (child + 1 < timers->n && timers->heap[child + 1]->at < timers->heap[child]->at)
             child++;
-        if (timers->heap[child]->timer >= t->timer)
+        if (timers->heap[child]->at >= t->at)
             break;
         place(timers, i, timers->heap[child]);
     }
     place(timers, i, t);
 }
 
-static void sift(struct timers *timers, uint32_t i, struct task *t) {
-    if (i > 0 && timers->heap[(i - 1) / 2]->timer > t->timer)
+static void sift(struct timers *timers, uint32_t i, struct timer *t) {
+    if (i > 0 && timers->heap[(i - 1) / 2]->at > t->at)
         sift_up(timers, i, t);
     else
         sift_down(timers, i, t);
 }
 
-static void drop(struct timers *timers, struct task *t) {
-    uint32_t i = t->timer_index - 1;
-    struct task *last = timers->heap[--timers->n];
-    t->timer_index = 0;
+static void drop(struct timers *timers, struct timer *t) {
+    uint32_t i = t->index - 1;
+    struct timer *last = timers->heap[--timers->n];
+    t->index = 0;
     if (last != t)
         sift(timers, i, last);
 }
 
-void timers_set(struct timers *timers, struct task *t, uint64_t at) {
-    t->timer = at;
+void timers_set(struct timers *timers, struct timer *t, uint64_t at) {
+    t->at = at;
     if (at == UINT64_MAX) {
-        if (t->timer_index != 0)
+        if (t->index != 0)
             drop(timers, t);
-    } else if (t->timer_index == 0) {
+    } else if (t->index == 0) {
         sift_up(timers, timers->n++, t);
     } else {
-        sift(timers, t->timer_index - 1, t);
+        sift(timers, t->index - 1, t);
     }
 }
 
-uint64_t timers_first(const struct timers *timers, struct task **ret) {
+uint64_t timers_first(const struct timers *timers, struct timer **ret) {
     if (timers->n == 0)
         return UINT64_MAX;
     *ret = timers->heap[0];
-    return timers->heap[0]->timer;
+    return timers->heap[0]->at;
 }

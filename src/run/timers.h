@@ -1,6 +1,6 @@
-/* The tasks of a run for which a time has to be kept, the earliest first: a binary heap.
+/* The times that a run keeps, the earliest first: a binary heap of timers that lie in what they're for.
  *
- * Invariant: a task with timer_index 0 isn't in it; otherwise heap[timer_index - 1] is the task.
+ * Invariant: a timer with index 0 isn't in it; otherwise heap[index - 1] is the timer.
  * Thread rule: under the run's lock. */
 #ifndef RUN_TIMERS_H
 #define RUN_TIMERS_H
@@ -8,19 +8,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct task;
+enum timer_owner { TIMER_OF_TASK, TIMER_OF_WAIT };
+
+struct timer {
+    uint64_t at; /* monotonic ns; UINT64_MAX: not set */
+    uint32_t index;
+    enum timer_owner owner;
+};
 
 struct timers {
-    struct task **heap;
+    struct timer **heap;
     uint32_t n, capacity;
 };
 
 void timers_done(struct timers *timers);
-/* Makes room for n tasks in all, so that setting can't fail. False: no memory. */
+/* Makes room for n timers in all, so that setting can't fail. False: no memory. */
 bool timers_reserve(struct timers *timers, uint32_t n);
-/* Sets, moves or (UINT64_MAX) removes a task's time; monotonic ns. */
-void timers_set(struct timers *timers, struct task *t, uint64_t at);
+/* Sets, moves or (UINT64_MAX) removes a time. */
+void timers_set(struct timers *timers, struct timer *t, uint64_t at);
 /* The earliest time, UINT64_MAX if there is none; and whose it is. */
-uint64_t timers_first(const struct timers *timers, struct task **ret);
+uint64_t timers_first(const struct timers *timers, struct timer **ret);
 
 #endif

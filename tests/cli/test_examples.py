@@ -278,6 +278,22 @@ def test_untrusted_in_typescript(capsule):
     assert "yes" not in table["is it still polluted?"]
 
 
+@pytest.mark.parametrize("name", ["main.py", "main.ts"])
+def test_approval(capsule, tmp_path, name):
+    shutil.copytree(EXAMPLES / "approval", tmp_path / "approval")
+    folder = tmp_path / "approval"
+    for order, answer, outcome in (
+        ("1017", '{"ok": true}', "order 1017: 129.00 refunded\n"),
+        ("1018", '{"ok": false, "reason": "it was delivered"}', "order 1018: not refunded, it was delivered\n"),
+    ):
+        words = ["run", name, "--run-id", f"refund-{order}", *([order] if order != "1017" else [])]
+        asked = capsule(*words, cwd=folder)
+        assert (asked.returncode, asked.stdout) == (75, f"May I refund 129.00 for order {order}?\n")
+        answered = capsule("signal", f"refund-{order}", "approval", answer, cwd=folder)
+        assert (answered.returncode, answered.stdout, answered.stderr) == (0, outcome, "")
+        assert capsule(*words, cwd=folder).stdout == outcome
+
+
 def test_embed(capsule_bin, capsule_env, program):
     embed = capsule_bin.parent / "examples/c/embed"
     hello = EXAMPLES / "hello/hello.py"

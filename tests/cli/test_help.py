@@ -6,7 +6,22 @@ from pathlib import Path
 import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
-COMMANDS = ["run", "doctor", "cache prune", "version", "help"]
+COMMANDS = [
+    "run",
+    "resume",
+    "signal",
+    "cancel",
+    "ps",
+    "show",
+    "logs",
+    "fork",
+    "gc",
+    "worker",
+    "doctor",
+    "cache prune",
+    "version",
+    "help",
+]
 
 
 def check(name, text):
@@ -81,6 +96,25 @@ def test_no_command(capsule):
             "64MB",
         ),
         (["cache", "prune", "--all", "--max-size", "1GB"], "--all and --max-size exclude each other", ""),
+        (["shwo"], "unknown command 'shwo'", "did you mean `capsule show`?"),
+        (["show"], "show needs RUN", "`capsule ps` lists the runs"),
+        (["signal", "0123"], "signal needs RUN NAME [JSON]", "`capsule signal --help`"),
+        (["logs", "0123", "--folow"], "unknown option --folow", "did you mean --follow?"),
+        (["resume", "0123", "4567"], "unexpected argument '4567'", "capsule resume --help"),
+        (["resume", "0123", "--timeout", "0s"], "option --timeout must be more than 0", ""),
+        (["ps", "--state", "runing"], "option --state: there's no state 'runing'", "did you mean running?"),
+        (["ps", "--state", "xyzzy"], "option --state: there's no state 'xyzzy'", "states: running, suspended"),
+        (["ps", "--limit", "0"], "option --limit must be a number from 1 on", ""),
+        (["ps", "--limit", "3", "--all"], "--all and --limit exclude each other", ""),
+        (["fork", "0123"], "fork needs --from STEP", "`capsule show RUN` prints them"),
+        (["fork", "0123", "--from", "first"], "option --from: 'first' isn't the number of a task", "12 or '#12'"),
+        (["gc", "--older-than", "30"], "option --older-than: '30' isn't a duration: the unit is missing", "7d"),
+        (["worker"], "worker needs --timers", ""),
+        (["worker", "--timers", "--jobs", "0"], "option --jobs must be a number from 1 to 256", ""),
+        (["run", "--no-journal", "--durable"], "--no-journal and --durable exclude each other", "--durable is about"),
+        (["run", "--no-journal", "--wait"], "--no-journal and --wait exclude each other", ""),
+        (["run", "--no-journal", "--run-id", "x"], "--no-journal and --run-id exclude each other", ""),
+        (["run", "--wait", "--suspend-after", "1s"], "--wait and --suspend-after exclude each other", ""),
     ],
 )
 def test_usage_errors(capsule, words, message, hint):

@@ -52,7 +52,38 @@ def test_one_task(capsule_start, program, code, number):
     exit_code, out, err = interrupt(capsule_start("run", program(code)), number)
     assert (exit_code, out) == (130, "")
     assert err.startswith("interrupted: #1 main after ")
-    assert err.count("\n") == 1
+    if number == signal.SIGINT:
+        assert err.count("\n") == 1
+    else:  # it wasn't a person who wanted the run to end
+        assert err.splitlines()[1].startswith("hint: what is on record isn't lost: capsule resume ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_stopped_process_leaves_its_run(capsule, capsule_start, program, number, tmp_path):
+    file = program("""
+        @task
+        def quick(n): return n
+
+        @task(allowed_files=["."])
+        def main():
+            total = sum(quick(n) for n in range(3))
+            if not os.path.exists("go"):
+                print("ready", flush=True)
+                time.sleep(600)
+            return total
+    """)
+    process = capsule_start("run", file, "--run-id", "left")
+    interrupt(process, number)
+    (row,) = json.loads(capsule("ps", "--json").stdout)
+    assert (row["state"], row["pid"]) == ("interrupted", None)
+    (tmp_path / "go").touch()
+    done = capsule("resume", "left")
+    assert (done.returncode, done.stdout) == (0, "3\n")
+
+
+def test_an_unrecorded_run_is_cancelled(capsule_start, program):
+    exit_code, _, err = interrupt(capsule_start("run", program(ASLEEP), "--no-journal"), signal.SIGTERM)
+    assert (exit_code, err.count("\n")) == (130, 1)
 
 
 def test_all_that_ran_are_named(capsule_start, program):

@@ -43,9 +43,13 @@ def main_of(body, options='name: "main", maxRetries: 0'):
 # --- the language, the SDK and what programs do wrong: each program says itself what isn't as it should be
 
 
-@pytest.mark.parametrize("file", ["library.ts", "failing.ts", "hostile.ts", "parallel.ts"])
+@pytest.mark.parametrize("file", ["library.ts", "failing.ts", "hostile.ts", "parallel.ts", "waiting.ts"])
 def test_program(run, file):
     assert run(file) in ([], {})
+
+
+def test_waiting_for_signals(run):
+    assert run("waiting.ts", task="signals") == []
 
 
 @pytest.mark.not_under_stress  # a collection for each of 10⁶ objects, which goes through all of them

@@ -122,7 +122,7 @@ def test_argument_that_is_not_utf8(capsule, program):
         (["--verbos", "main.py"], "unknown option --verbos", "did you mean --verbose?"),
         (["main.py", "--verbos"], "unknown option --verbos", "put it after --: … -- --verbos"),
         (["main.py", "-x"], "unknown option -x", "put it after --: … -- -x"),
-        (["--run-id", "a", "main.py"], "unknown option --run-id", "capsule run --help"),
+        (["--xyzzy", "a", "main.py"], "unknown option --xyzzy", "capsule run --help"),
         (["--task"], "option --task needs a value", "--task NAME"),
         (["--task", "--json", "main.py"], "option --task needs a value", "--task=NAME"),
         (["--json=1", "main.py"], "option --json takes no value", ""),

@@ -70,15 +70,31 @@ export class FakeHost implements Operations {
 
   submit(headerText: string, body: string): number {
     if (this.#ops.size >= this.openMax) return 0;
-    const header = JSON.parse(headerText) as { op: string; task: string; tagged: boolean };
-    if (header.op !== "task.call") throw new Error(`unknown operation ${header.op}`);
-    const [args] = JSON.parse(body) as [unknown[], object];
+    const header = JSON.parse(headerText) as { op: string };
     this.headers.push(header);
-    this.submitted.push([header.task, args]);
     const op = ++this.#last;
-    this.#ops.set(op, this.#run(header.task, args, header.tagged));
+    this.#ops.set(op, this.#started(header, body));
     this.mostOpen = Math.max(this.mostOpen, this.#ops.size);
     return op;
+  }
+
+  /** A signal that is waited for is a "task", too: named "signal NAME". The clock began in 1970. */
+  #started(header: Record<string, any>, body: string): Op {
+    switch (header["op"]) {
+      case "task.call": {
+        const [args] = JSON.parse(body) as [unknown[], object];
+        this.submitted.push([header["task"], args]);
+        return this.#run(header["task"], args, header["tagged"]);
+      }
+      case "sleep": {
+        const due = "until_ns" in header ? header["until_ns"] / 1e6 : this.now + header["duration_ns"] / 1e6;
+        return { due: Math.max(due, this.now), reply: ['{"ok":true}', ""] };
+      }
+      case "signal.wait":
+        return this.#run(`signal ${header["name"]}`, [], false);
+      default:
+        throw new Error(`unknown operation ${header["op"]}`);
+    }
   }
 
   #run(name: string, args: unknown[], tagged: boolean): Op {

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, test } from "node:test";
-import { context, env, files, NonRetryable, type Task, TaskError, task, version } from "../../sdk/js/src/index.js";
+import { context, env, files, NonRetryable, sleep, type Task, TaskError, task, version, waitSignal } from "../../sdk/js/src/index.js";
 
 const double = task({ name: "double" }, (n: number) => 2 * n);
 const adouble = task({ name: "adouble" }, async (n: number) => 2 * n);
@@ -186,4 +186,9 @@ test("the version is the project's", async () => {
 test("a task may be passed around as what it is", () => {
   const any: Task = double;
   assert.equal(any(1), 2);
+});
+
+test("waiting", async () => {
+  assert.equal(await sleep("1ms"), undefined);
+  await assert.rejects(waitSignal("go"), /signals reach runs of `capsule run` alone/);
 });

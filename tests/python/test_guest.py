@@ -133,6 +133,11 @@ def test_asyncio(run):
     ]
 
 
+def test_waiting(run):
+    assert run("waiting.py") == []
+    assert run("waiting.py", task="signals") == []
+
+
 def test_a_loop_that_nothing_can_wake(capsule):
     done = capsule("run", PROGRAMS / "asynchronous.py", "--task", "stuck")
     assert done.returncode == 1

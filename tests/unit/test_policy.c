@@ -44,6 +44,7 @@ static void reads_numbers(void **state) {
         {"max_retries", "0", 0},
         {"maxRetries", "1000", 1000},
         {"idempotent", "true", 1},
+        {"idempotent", "false", 0},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct task_options o = {0};
@@ -89,7 +90,10 @@ static const struct {
     {"max_retries", "1001", "expected a whole number", ""},
     {"max_retries", "1.0", "expected a whole number", ""},
     {"maxRetries", "\"3\"", "maxRetries: expected a whole number", ""},
-    {"idempotent", "1", "expected true or false", ""},
+    {"idempotent", "1", "idempotent: expected true or false", ""},
+    {"idempotent", "0", "expected true or false", ""},
+    {"idempotent", "\"false\"", "expected true or false", "without quotes"},
+    {"idempotent", "[]", "expected true or false", ""},
     {"allowed_files", "\"./data\"", "expected a list of paths", "[\"./data\"]"},
     {"allowed_files", "[1]", "neither a path nor an object", ""},
     {"allowed_files", "[\"\"]", "a path is empty", ""},
@@ -142,7 +146,9 @@ static void knows_its_keys(void **state) {
         {OPTIONS_DECORATOR, "colour", ""},
         {OPTIONS_DEFAULTS, "default_rma", "did you mean \"default_ram\"?"},
         {OPTIONS_DEFAULTS, "ram", ""},
-        {OPTIONS_DEFAULTS, "default_idempotent", ""},
+        {OPTIONS_DEFAULTS, "idempotent", ""},
+        {OPTIONS_DEFAULTS, "default_idempotant", "did you mean \"default_idempotent\"?"},
+        {OPTIONS_LIMITS, "max_idempotent", ""},
         {OPTIONS_LIMITS, "max_rma", "did you mean \"max_ram\"?"},
         {OPTIONS_LIMITS, "default_ram", ""},
     };
@@ -435,9 +441,10 @@ static void resolves_numbers(void **state) {
     assert_int_equal(w.policy.ram, POLICY_RAM_DEFAULT);
     assert_int_equal(w.policy.timeout_ns, 0);
     assert_int_equal(w.policy.max_retries, 1);
-    assert_false(w.policy.idempotent || w.policy.hosts_listed);
+    assert_true(w.policy.idempotent);
+    assert_false(w.policy.hosts_listed);
     done(&w);
-    resolve(&w, "{\"ram\":\"1MB\",\"idempotent\":true}",
+    resolve(&w, "{\"ram\":\"1MB\",\"idempotent\":false}",
             "{\"default_ram\":\"2MB\",\"default_compute\":\"LOW\",\"default_timeout\":\"3s\",\"default_max_"
             "retries\":5}",
             NULL);
@@ -445,7 +452,7 @@ static void resolves_numbers(void **state) {
     assert_int_equal(w.policy.fuel, POLICY_FUEL_LOW);
     assert_int_equal(w.policy.timeout_ns, UINT64_C(3000000000));
     assert_int_equal(w.policy.max_retries, 5);
-    assert_true(w.policy.idempotent);
+    assert_false(w.policy.idempotent);
     done(&w);
     resolve(&w, "{\"ram\":\"9MB\",\"compute\":\"HIGH\",\"timeout\":\"9s\",\"max_retries\":9}", NULL,
             "{\"max_ram\":\"2MB\",\"max_compute\":5,\"max_timeout\":\"3s\",\"max_retries\":2}");
@@ -460,6 +467,28 @@ static void resolves_numbers(void **state) {
     assert_int_equal(w.policy.timeout_ns, UINT64_C(3000000000));
     assert_int_equal(w.policy.max_retries, 0);
     done(&w);
+}
+
+static void resolves_idempotence(void **state) {
+    (void)state;
+    static const struct {
+        const char *decorator, *defaults;
+        bool expected;
+    } rows[] = {
+        {NULL, NULL, true},
+        {"{\"idempotent\":false}", NULL, false},
+        {"{\"idempotent\":null}", NULL, true},
+        {NULL, "{\"default_idempotent\":false}", false},
+        {"{\"idempotent\":true}", "{\"default_idempotent\":false}", true},
+        {"{\"idempotent\":false}", "{\"default_idempotent\":true}", false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct world w;
+        resolve(&w, rows[i].decorator, rows[i].defaults, NULL);
+        assert_int_equal(w.status, 0);
+        assert_int_equal(w.policy.idempotent, rows[i].expected);
+        done(&w);
+    }
 }
 
 static void resolves_files(void **state) {
@@ -612,21 +641,14 @@ static void survives_lack_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_numbers),
-        cmocka_unit_test(refuses_values),
-        cmocka_unit_test(knows_its_keys),
-        cmocka_unit_test(takes_each_option_once),
-        cmocka_unit_test(cleans_paths),
-        cmocka_unit_test(compares_paths),
-        cmocka_unit_test(cleans_hosts),
-        cmocka_unit_test(compares_hosts),
-        cmocka_unit_test(limits_lists),
-        cmocka_unit_test(resolves_numbers),
-        cmocka_unit_test(resolves_files),
-        cmocka_unit_test(tells_how_to_allow),
-        cmocka_unit_test(resolves_hosts_and_variables),
-        cmocka_unit_test(checks_names),
-        cmocka_unit_test(survives_lack_of_memory),
+        cmocka_unit_test(reads_numbers),        cmocka_unit_test(refuses_values),
+        cmocka_unit_test(knows_its_keys),       cmocka_unit_test(takes_each_option_once),
+        cmocka_unit_test(cleans_paths),         cmocka_unit_test(compares_paths),
+        cmocka_unit_test(cleans_hosts),         cmocka_unit_test(compares_hosts),
+        cmocka_unit_test(limits_lists),         cmocka_unit_test(resolves_numbers),
+        cmocka_unit_test(resolves_idempotence), cmocka_unit_test(resolves_files),
+        cmocka_unit_test(tells_how_to_allow),   cmocka_unit_test(resolves_hosts_and_variables),
+        cmocka_unit_test(checks_names),         cmocka_unit_test(survives_lack_of_memory),
     };
     return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
 }

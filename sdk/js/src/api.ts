@@ -5,6 +5,7 @@ export {
   type Execution,
   type HostRequest,
   NonRetryable,
+  SignalTimeout,
   TaskError,
   type TaskErrorDetails,
 } from "./errors.js";
@@ -15,3 +16,4 @@ export type { AllowedFile, Duration, Size, TaskOptions } from "./options.js";
 export { type Task, type TaskMethods, task } from "./task.js";
 export type { JsonLike } from "./values.js";
 export { version } from "./version.js";
+export { type AbortSignalLike, sleep, type WaitOptions, type WaitSignalOptions, waitSignal } from "./waiting.js";

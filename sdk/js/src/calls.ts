@@ -7,32 +7,10 @@ import type { Definition } from "./definition.js";
 import { type ErrorType, type Execution, TaskError } from "./errors.js";
 import { isRunning } from "./header.js";
 import { type Message, PLAIN, tooLong } from "./message.js";
+import { operations, submitted } from "./operations.js";
 import type { Runtime } from "./runtime.js";
 
-/** The operations of the host, as the runtime offers them (guest/js/runtime/main.ts). */
-export interface Operations {
-  /** Starts an operation; its number, or 0 while too many are open. */
-  submit(header: string, body: string): number;
-  /** Parks the sandbox until this operation is done; false if it isn't in time (negative: without limit). */
-  wait(op: number, timeoutMs: number): boolean;
-  /** The reply of an operation that is done; frees it. Who expected it isn't told any more. */
-  take(op: number): Message;
-  /** Has `arrived` called, once, by the event loop or by pump(), when an operation is done. */
-  expect(op: number, arrived: (op: number) => void): void;
-  /** Parks the sandbox until operations that are expected are done, and tells those who expect them. */
-  pump(): void;
-  /** Asks the host to end an operation soon; it's done as ever. */
-  cancel(op: number): void;
-}
-
 const { parse } = JSON;
-
-let operations: Operations;
-
-/** Says how the host's operations are reached. */
-export function setOperations(given: Operations): void {
-  operations = given;
-}
 
 function started(task: Definition, args: unknown[]): number {
   if (!isRunning()) {
@@ -42,13 +20,7 @@ function started(task: Definition, args: unknown[]): number {
     );
   }
   const { text, tagged } = encodedArguments(task, args);
-  const header = task.headers[tagged ? 1 : 0];
-  const body = `[${text},{}]`;
-  for (;;) {
-    const op = operations.submit(header, body);
-    if (op !== 0) return op;
-    operations.pump();
-  }
+  return submitted(task.headers[tagged ? 1 : 0], `[${text},{}]`);
 }
 
 function encodedArguments(task: Definition, args: unknown[]): Written {

@@ -12,9 +12,11 @@ export type ErrorType =
   | "not_found"
   | "bad_input"
   | "bad_output"
+  | "interrupted"
+  | "diverged"
   | "host_error";
 
-/** Failures after which another attempt would end the same way. */
+/** Failures after which no further attempt is made: it would end the same way, or isn't for Capsule to decide. */
 const NEVER_RETRIED: ReadonlySet<string> = new Set([
   "out_of_fuel",
   "policy",
@@ -22,6 +24,8 @@ const NEVER_RETRIED: ReadonlySet<string> = new Set([
   "bad_input",
   "bad_output",
   "cancelled",
+  "interrupted",
+  "diverged",
 ]);
 
 /** One HTTP request that a task made; the URL is without user name, password and the values of its query. */
@@ -52,6 +56,22 @@ export interface Execution {
 /** Throw it (or a subclass) in a task to fail at once: no further attempt is made, whatever `maxRetries` says. */
 export class NonRetryable extends Error {}
 Object.defineProperty(NonRetryable.prototype, "name", { value: "NonRetryable", writable: true, configurable: true });
+
+/**
+ * No signal came in time: what `waitSignal(name, { timeout })` is rejected with.
+ *
+ * A task that lets it through isn't tried again: it would only wait for as long once more.
+ */
+export class SignalTimeout extends NonRetryable {
+  /** The name of the signal that was waited for. */
+  readonly signalName: string;
+
+  constructor(signalName: string, message = `no signal "${signalName}" came in time`) {
+    super(message);
+    this.signalName = signalName;
+  }
+}
+Object.defineProperty(SignalTimeout.prototype, "name", { value: "SignalTimeout", writable: true, configurable: true });
 
 /** What a {@link TaskError} is made of. */
 export interface TaskErrorDetails {

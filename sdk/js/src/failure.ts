@@ -33,7 +33,7 @@ export function plainFailure(type: string, message: string): Failure {
 export function failureOf(error: unknown): Failure {
   const traceback = tracebackOf(error);
   const own = ownType(error, 0);
-  if (own !== undefined) return { type: own, message: messageOf(error), traceback, retry: false };
+  if (own !== undefined) return { type: own, message: bareMessageOf(error), traceback, retry: false };
   if (isEngines(error, /out of memory/i)) return { type: "out_of_memory", message: NO_MEMORY, traceback, retry: true };
   const className = classOf(error);
   return {
@@ -100,7 +100,7 @@ function isEngines(error: unknown, text: RegExp): boolean {
   return (name === "InternalError" || name === "RangeError") && text.test(String(property(error, "message")));
 }
 
-/** The type that an error claims by `capsule: {type: "policy"}`, as fetch's refusals do; of a group, one of its members'. */
+/** The type that an error claims by `capsule: {type: "policy"}`, as refusals of fetch and waitSignal do; of a group, one of its members'. */
 function ownType(error: unknown, depth: number): string | undefined {
   if (typeof error !== "object" || error === null || depth > CHAIN_MAX) return undefined;
   if (property(property(error, "capsule"), "type") === "policy") return "policy";
@@ -148,6 +148,12 @@ function messageOf(error: unknown): string {
   } catch (broken) {
     return `(reading its message threw ${classOf(broken) ?? typeof broken})`;
   }
+}
+
+/** The message; of a TaskError without its type, which is said elsewhere. */
+function bareMessageOf(error: unknown): string {
+  const message = isA(error, TaskError) ? property(error, "message") : undefined;
+  return typeof message === "string" ? clip(message, MESSAGE_MAX) : messageOf(error);
 }
 
 function textOf(error: unknown): string {

@@ -5,7 +5,7 @@
  * written pages.
  */
 import * as api from "./api.js";
-import { inside, type Operations, setOperations } from "./calls.js";
+import { inside } from "./calls.js";
 import { CodecError, decode, encode, encodeSimple, type Written } from "./codec.js";
 import { setFuelLeft } from "./context.js";
 import { type Definition, describe, found } from "./definition.js";
@@ -15,12 +15,15 @@ import { type FileSystem, setFileSystem } from "./files.js";
 import { enter, leave } from "./header.js";
 import { hint } from "./hint.js";
 import { type Message, tooLong } from "./message.js";
+import { type Operations, setOperations } from "./operations.js";
 import { setRuntime } from "./runtime.js";
+import { setWaiting } from "./waiting.js";
+import { waitingInside } from "./waiting_inside.js";
 
-export type { Operations } from "./calls.js";
 export type { RegisteredTask } from "./definition.js";
 export type { Failure } from "./failure.js";
 export type { Message } from "./message.js";
+export type { Operations } from "./operations.js";
 export type { Place } from "./place.js";
 export { describe, errorHeader, failureOf, leave, loadFailure };
 
@@ -41,6 +44,7 @@ export const sdk = { ...api, env: {} as Record<string, string> };
 export function install(guest: Guest): void {
   setOperations(guest.operations);
   setRuntime(inside);
+  setWaiting(waitingInside);
   setFileSystem({ ...guest.files, hint });
   setFuelLeft(guest.fuelLeft);
 }

@@ -30,7 +30,10 @@ export interface TaskOptions {
   readonly allowedHosts?: readonly string[] | undefined;
   /** Names of environment variables that the task sees; none by default. */
   readonly envVariables?: readonly string[] | undefined;
-  /** Whether an interrupted attempt may simply run again; not by default. */
+  /**
+   * Whether it may run again if its process died in the middle of it; true by default. If not, it fails with the type
+   * "interrupted" when the run is resumed, for its caller to decide.
+   */
   readonly idempotent?: boolean | undefined;
 }
 

@@ -8,6 +8,8 @@ import type { Definition } from "./definition.js";
 import { TaskError } from "./errors.js";
 import { type FileSystem, setFileSystem } from "./files.js";
 import { type Runtime, setRuntime } from "./runtime.js";
+import { setWaiting } from "./waiting.js";
+import { waitingOutside } from "./waiting_outside.js";
 
 /** One started task. */
 interface Call {
@@ -92,6 +94,7 @@ const disk: FileSystem = {
 };
 
 setRuntime(local);
+setWaiting(waitingOutside);
 setFileSystem(disk);
 
 /** The environment variables that a task sees: in a sandbox those that its `envVariables` name. */

@@ -10,13 +10,28 @@
 """
 
 from ._context import Context, context
-from ._errors import NonRetryable, TaskError
+from ._errors import NonRetryable, SignalTimeout, TaskError
 from ._handle import Handle
 from ._results import Results
 from ._task import Task, task
+from ._waiting import asleep, await_signal, sleep, wait_signal
 
-for _public in (Context, Handle, NonRetryable, Results, Task, TaskError, context, task):
-    _public.__module__ = __name__  # tracebacks and help() show where users import it from
-del _public
+__all__ = [
+    "Context",
+    "Handle",
+    "NonRetryable",
+    "Results",
+    "SignalTimeout",
+    "Task",
+    "TaskError",
+    "asleep",
+    "await_signal",
+    "context",
+    "sleep",
+    "task",
+    "wait_signal",
+]
 
-__all__ = ["Context", "Handle", "NonRetryable", "Results", "Task", "TaskError", "context", "task"]
+for _name in __all__:
+    globals()[_name].__module__ = __name__  # tracebacks and help() show where users import it from
+del _name

@@ -19,7 +19,7 @@ TRACEBACK_TEXT_MAX = 256 * 1024
 NO_MEMORY = "the task needs more memory than its ram option allows"
 
 _OWN_TYPES = frozenset({"policy"})
-"""What an exception's `_capsule_type` may make of the failure that it causes: capsule.http sets it."""
+"""What an exception's `_capsule_type` may make of the failure that it causes: capsule.http and wait_signal set it."""
 
 _LIBRARY = os.path.dirname(traceback.__file__)
 _OURS = os.path.dirname(__file__) + "/"
@@ -37,7 +37,7 @@ def of_task(e: BaseException) -> dict[str, Any]:
     if isinstance(e, MemoryError):
         error: dict[str, Any] = {"type": "out_of_memory", "message": _text(e) or NO_MEMORY}
     elif own_type is not None:
-        error = {"type": own_type, "message": _text(e)}
+        error = {"type": own_type, "message": _text(e, bare=True)}
     else:
         error = {"type": "task_error", "class": _class_name(e), "message": _text(e)}
     error["traceback"] = _traceback(e)
@@ -84,9 +84,10 @@ def _class_name(e: BaseException) -> str:
     return _clip(type(e).__name__, 1000)
 
 
-def _text(e: BaseException) -> str:
+def _text(e: BaseException, *, bare: bool = False) -> str:
+    """What it says; bare: of a TaskError without its type, which is said elsewhere."""
     try:
-        return _clip(str(e), MESSAGE_TEXT_MAX)
+        return _clip(str(e.message if bare and isinstance(e, TaskError) else e), MESSAGE_TEXT_MAX)
     except BaseException as broken:
         return f"(its __str__ raised {_class_name(broken)})"
 

@@ -226,7 +226,8 @@ def task(function: Any = None, /, **options: Any) -> Any:
         allowed_files: files and folders that the task may use, "./data" or {"path": "./data", "mode": "ro"}.
         allowed_hosts: hosts for HTTP, such as "api.example.com" or "*.example.com"; public hosts by default.
         env_variables: names of environment variables that the task sees.
-        idempotent: whether an interrupted attempt may simply run again.
+        idempotent: whether it may run again if its process died in the middle of it; true by default. If not, it fails
+            with the type "interrupted" when the run is resumed, for its caller to decide.
 
     Raises:
         TypeError: unknown option, a value of a type that no option has, or something that isn't a function.

@@ -1,5 +1,5 @@
 /** What the types promise; checked by tsc alone. A line that has to be wrong is under @ts-expect-error. */
-import { type Context, context, env, type Handle, type JsonLike, type Task, TaskError, task } from "@capsule-run/sdk";
+import { type Context, context, env, type Handle, type JsonLike, SignalTimeout, sleep, type Task, TaskError, task, waitSignal } from "@capsule-run/sdk";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 function is<A, B>(_proof: Equal<A, B>): void {}
@@ -145,3 +145,34 @@ function told(error: unknown): string | undefined {
   return error instanceof TaskError && error.type === "timeout" ? error.execution.taskName : undefined;
 }
 void told;
+
+// --- waiting
+
+async function waiting(): Promise<void> {
+  const { signal } = new AbortController();
+  is<ReturnType<typeof sleep>, Promise<void>>(true);
+  const hours: string = `${2 + 3}h`;
+  await Promise.all([sleep("7d"), sleep(250), sleep(new Date()), sleep(hours), sleep("1s", { signal })]);
+  const answer = await waitSignal<{ ok: boolean }>("approval", { timeout: "3d", signal });
+  is<typeof answer, { ok: boolean }>(true);
+  const anything = await waitSignal("approval");
+  is<typeof anything, unknown>(true);
+  const late: string = new SignalTimeout("approval").signalName;
+  void late;
+  // @ts-expect-error
+  await sleep();
+  // @ts-expect-error
+  await sleep({ hours: 5 });
+  // @ts-expect-error
+  await waitSignal("approval", "3d");
+  // @ts-expect-error
+  await waitSignal("approval", { timout: "3d" });
+  // @ts-expect-error
+  await waitSignal("approval", { timeout: new Date() });
+}
+void waiting;
+task({ name: "charge", idempotent: false }, () => 1);
+// @ts-expect-error
+task({ name: "charge", idempotent: "no" }, () => 1);
+const kind: TaskError["type"] = Math.random() < 0.5 ? "interrupted" : "diverged";
+void kind;
