@@ -60,7 +60,7 @@ int commit_birth(struct journal_run *r, struct database *d, struct error *err) {
     query_put(q, b->begun);
     status = query_step(q, err);
     if (status < 0)
-        return status;
+        return database_exists(d) ? take_id_exists(b->id, err) : status;
     r->n = database_last_row(d);
     r->epoch = start;
     return 0;

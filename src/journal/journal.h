@@ -62,6 +62,7 @@ struct journal_begin {
     const char *image;       /* name of its application image, for journal_collect; "" if none */
     const char *forked_from; /* "RUN#TASK", NULL if it isn't a fork */
     bool durable;
+    const struct event *first; /* if the id isn't a generated one: written with the run's row; NULL: none */
 };
 
 /* Called on the writer's thread. Any may be NULL. */
@@ -76,8 +77,8 @@ struct journal_callbacks {
     void *user;
 };
 
-/* Enters a new run, leased to this process. ERROR_EXISTS-like: ERROR_INVALID with `*ret_exists` true if the id is taken. It may return before the row is
- * written, when the id can't be taken (generated is true): the first transaction brings it. */
+/* Enters a new run, leased to this process. ERROR_INVALID with `*ret_exists` true if the id is taken, which isn't looked for if it was just generated.
+ * The run is there when this returns, with its first event; one with a generated id when its first transaction is on record, so that nobody waits. */
 int journal_run_new(struct journal *j, const struct journal_begin *begin, bool generated,
                     const struct journal_callbacks *callbacks, struct journal_run **ret, bool *ret_exists,
                     struct error *err);

@@ -177,6 +177,8 @@ void run_cleanup(struct journal_run **r);
 enum { TAKE_SINCE_MAX = 32 };
 /* A time as messages have it. */
 void take_since(uint64_t ns, char ret[TAKE_SINCE_MAX]);
+/* The error of an id that another run has. */
+int take_id_exists(const char *id, struct error *err);
 
 /* --- commit.c: transactions of the writer's thread --- */
 

@@ -42,43 +42,50 @@ static struct birth *copy_begin(const struct journal_begin *b) {
     return birth;
 }
 
-/* The row of a run whose id is the caller's choice is written before anything else happens. */
-static int insert(struct journal_run *r, bool *ret_exists, struct error *err) {
+/* An id that's the caller's choice may be taken. Another process may take it before our first transaction: then that one fails, before anything that we
+ * do is on record (commit_birth). */
+static int check_id(struct journal *j, const char *id, bool *ret_exists, struct error *err) {
     CLEANUP(outside_end) struct journal *locked = NULL;
-    CLEANUP(transaction_done) struct transaction t = {0};
+    CLEANUP(query_done) struct query *q = NULL;
     struct database *d;
-    int status = outside_begin(r->journal, &d, err);
+    int status = outside_begin(j, &d, err);
     if (status)
         return status;
-    locked = r->journal;
-    status = transaction_begin(&t, d, r->durable, err);
+    locked = j;
+    status = database_query(d, "SELECT 1 FROM run WHERE id = ?", &q, err);
     if (status)
         return status;
-    status = commit_birth(r, d, err);
-    if (status && database_exists(d)) {
+    query_put_text(q, id);
+    status = query_step(q, err);
+    if (status <= 0)
+        return status;
+    if (ret_exists)
         *ret_exists = true;
-        error_set(err, ERROR_INVALID, "there is a run with the id %s already", r->id);
-        error_hint(err, "go on with it with: capsule resume %s   (or choose another id)", r->id);
-        return ERROR_INVALID;
-    }
-    return status ? status : transaction_commit(&t, err);
+    return take_id_exists(id, err);
 }
 
-/* Its row is there when this returns. */
-static int enter_at_once(struct journal_run *r, bool *ret_exists, struct error *err) {
-    bool exists = false;
-    int status = insert(r, &exists, err);
-    if (exists && ret_exists)
-        *ret_exists = true;
-    if (status == 0)
-        commit_born(r);
-    return status;
+int take_id_exists(const char *id, struct error *err) {
+    error_set(err, ERROR_INVALID, "there is a run with the id %s already", id);
+    error_hint(err, "go on with it with: capsule resume %s   (or choose another id)", id);
+    return ERROR_INVALID;
+}
+
+/* Its row is there, and its first event, when this returns. */
+static int enter(struct journal_run *r, const struct event *first, struct error *err) {
+    uint64_t position =
+        first ? journal_append(r, first, true) : journal_set_state(r, JOURNAL_RUNNING, 0, 0, NULL, NULL);
+    return journal_await(r, position, err);
+}
+
+static void close_failed(struct journal_run **r) {
+    journal_run_close(*r);
 }
 
 int journal_run_new(struct journal *j, const struct journal_begin *begin, bool generated,
                     const struct journal_callbacks *callbacks, struct journal_run **ret, bool *ret_exists,
                     struct error *err) {
     CLEANUP(run_cleanup) struct journal_run *r = NULL;
+    CLEANUP(close_failed) struct journal_run *failed = NULL;
     if (!is_run_id(begin->id))
         return error_set(err, ERROR_INVALID, "\"%s\" can't be the id of a run: 1 to %d of A-Z a-z 0-9 _ . -",
                          show(begin->id).text, JOURNAL_RUN_ID_MAX);
@@ -88,21 +95,25 @@ int journal_run_new(struct journal *j, const struct journal_begin *begin, bool g
     r->birth = copy_begin(begin);
     if (!r->birth)
         return error_set(err, ERROR_NOMEM, "out of memory for run %s", begin->id);
-    /* If it's known already that the writer can't write, nothing should begin. */
-    bool later = generated && !atomic_load(&j->broken);
-    if (!later)
-        status = enter_at_once(r, ret_exists, err);
+    if (!generated)
+        status = check_id(j, begin->id, ret_exists, err);
     if (status == 0)
         status = writer_start(j, err);
     if (status)
         return status;
+    /* If it's known already that the writer can't write, nothing should begin. */
+    bool later = generated && !atomic_load(&j->broken);
     r->queued = later;
     writer_add(r);
     if (later)
         writer_queue(r, true, false);
-    *ret = r;
+    else
+        status = enter(r, begin->first, err);
+    *(status ? &failed : ret) = r;
     r = NULL;
-    return 0;
+    if (status == ERROR_INVALID && ret_exists)
+        *ret_exists = true;
+    return status;
 }
 
 /* --- runs that are there --- */

@@ -59,11 +59,16 @@ static void append(struct capsule_run *run, struct event *e) {
     r->appended = journal_append(r->run, e, r->first != NULL);
 }
 
+static struct event creation(const struct task *t) {
+    return (struct event){.kind = EVENT_CREATED,
+                          .task = t->id,
+                          .time = clock_wall_ns(),
+                          .numbers = {t->parent != NULL ? t->parent->id : 0, t->parent_op, t->tagged},
+                          .texts = {words(t->definition->policy.name), text(t->body, t->body_n)}};
+}
+
 void record_created(const struct task *t) {
-    struct event e = {.kind = EVENT_CREATED,
-                      .task = t->id,
-                      .numbers = {t->parent != NULL ? t->parent->id : 0, t->parent_op, t->tagged},
-                      .texts = {words(t->definition->policy.name), text(t->body, t->body_n)}};
+    struct event e = creation(t);
     append(t->run, &e);
 }
 
@@ -338,22 +343,25 @@ int record_begin(struct capsule_run *run, bool generated_id, bool durable, struc
     int r = app_journal(run->app, &journal, err);
     if (r != 0)
         return r;
+    struct event created = creation(run->root);
     struct journal_begin begin = {.id = run->id,
                                   .entry = app->project.entry,
                                   .task = run->root->definition->policy.name,
                                   .app = app->record.data,
                                   .app_n = app->record.size,
                                   .image = app->image_object,
-                                  .durable = durable};
+                                  .durable = durable,
+                                  .first = &created};
     r = journal_run_new(journal, &begin, generated_id, &c, &run->record.run, &exists, err);
     if (r != 0 && exists)
         error_hint(err, "go on with it by `capsule resume %s`, or look at it by `capsule show %s`", run->id,
                    run->id);
-    if (r == 0) {
-        run->record.journal = journal;
+    if (r != 0)
+        return r;
+    run->record.journal = journal;
+    if (generated_id)
         record_created(run->root);
-    }
-    return r;
+    return 0;
 }
 
 static int on_waiting_signal(void *user, uint64_t number, uint64_t time, const char *name, const char *json,

@@ -29,7 +29,7 @@ struct sandbox {
     struct wasi *wasi;
     struct operation_table operations;
     struct tape tape;
-    bool taped;
+    bool taped, allocating; /* allocating: guest_alloc runs, before the call */
 
     wasmtime_call_future_t *future; /* NULL: nothing runs */
     wasmtime_func_t function;
@@ -574,12 +574,14 @@ static int allocate(struct sandbox *sb, size_t n, uint32_t *ret, struct error *e
     int r = begin(sb, "guest_alloc", 1, err);
     if (r != 0)
         return r;
-    for (int slices = 0; slices < BEGIN_SLICES_MAX; slices++) {
-        if (sandbox_poll(sb) != SANDBOX_ENDED)
-            continue;
-        uint32_t address = sandbox_result_u32(sb);
-        if (sb->end != SANDBOX_RETURNED || address == 0 || guest_range(sb, address, n) == NULL)
-            break;
+    sb->allocating = true;
+    enum sandbox_state state = SANDBOX_RUNNABLE;
+    for (int slices = 0; slices < BEGIN_SLICES_MAX && state != SANDBOX_ENDED; slices++)
+        state = sandbox_poll(sb);
+    sb->allocating = false;
+    uint32_t address = sandbox_result_u32(sb);
+    if (state == SANDBOX_ENDED && sb->end == SANDBOX_RETURNED && address != 0 &&
+        guest_range(sb, address, n) != NULL) {
         *ret = address;
         return 0;
     }
@@ -642,6 +644,12 @@ enum sandbox_state sandbox_poll(struct sandbox *sb) {
         return sb->park.kind != PARKED_NOT ? SANDBOX_PARKED : SANDBOX_RUNNABLE;
     }
     drop_call(sb);
+    if (sb->taped && tape_replays(&sb->tape) && !sb->allocating)
+        tape_diverge(&sb->tape, "it ended, where it went on before");
+    if (sb->taped && sb->tape.trouble != NULL) {
+        sb->end = SANDBOX_DIVERGED;
+        sb->ended_by_host = true;
+    }
     if ((sb->trap != NULL || sb->error != NULL) && !sb->ended_by_host)
         describe_trap(sb);
     return SANDBOX_ENDED;
