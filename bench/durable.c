@@ -125,16 +125,46 @@ static void measure_resume(char **arguments) {
     capsule_close(rt);
 }
 
+static double private_kb(void) {
+    char line[256];
+    double kb = 0;
+    unsigned long n;
+    FILE *file = fopen("/proc/self/smaps_rollup", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "Private_Clean: %lu kB", &n) == 1 || sscanf(line, "Private_Dirty: %lu kB", &n) == 1)
+            kb += (double)n;
+    }
+    if (file != NULL)
+        fclose(file);
+    return kb;
+}
+
+/* JOURNAL FILE N ARGS: private memory, in KB a run, that a process keeps of runs that it suspended. */
+static void measure_suspended(char **arguments) {
+    capsule_runtime *rt = open_runtime();
+    capsule_app *app = open_app(rt, arguments[1], arguments[0]);
+    capsule_run_options options = {.args_json = arguments[3]};
+    int n = number(arguments[2]);
+    for (int i = 0; i < 100; i++)
+        run_once(app, &options, CAPSULE_SUSPENDED);
+    double before = private_kb();
+    for (int i = 0; i < n; i++)
+        run_once(app, &options, CAPSULE_SUSPENDED);
+    double sample = (private_kb() - before) / n;
+    print_samples(&sample, 1);
+    capsule_app_close(app);
+    capsule_close(rt);
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
         int arguments;
         void (*measure)(char **arguments);
     } modes[] = {
-        {"cost", 4, measure_cost},
-        {"run", 5, measure_run},
-        {"sync", 2, measure_sync},
-        {"resume", 4, measure_resume},
+        {"cost", 4, measure_cost},           {"run", 5, measure_run},
+        {"sync", 2, measure_sync},           {"resume", 4, measure_resume},
+        {"suspended", 4, measure_suspended},
     };
     for (size_t i = 0; argc > 1 && i < sizeof modes / sizeof modes[0]; i++) {
         if (strcmp(argv[1], modes[i].name) == 0 && argc >= 2 + modes[i].arguments) {

@@ -78,6 +78,8 @@ def capsule(
         }
         if "input" in keywords:
             del options["stdin"]
+        if args[:1] == ("run",) and any(isinstance(a, Path) and a.is_relative_to(ROOT) for a in args):
+            args = (*args[:1], "--no-journal", *args[1:])  # programs of this repository leave nothing in it
         return subprocess.run([*prefix, capsule_bin, *args], cwd=cwd or tmp_path, env=merged, **options)  # type: ignore[call-overload]
 
     return run

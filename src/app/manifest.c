@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "base/show.h"
 #include "base/suggest.h"
+#include "base/units.h"
 
 #include <capsule_toml.h>
 #include <errno.h>
@@ -246,10 +247,28 @@ static int read_secrets(struct manifest *m, const struct place *at, const json_v
     return 0;
 }
 
+static int read_journal(struct manifest *m, const struct place *at, const json_value *value, struct error *err) {
+    static const char *const KEYS[] = {"keep"};
+    const char *text = json_text(value, NULL);
+    if (strcmp(at->key, KEYS[0]) != 0)
+        return misplaced(at, "key", at->key, KEYS, 1, err);
+    if (text && strcmp(text, "forever") == 0) {
+        m->journal_keep = UINT64_MAX;
+        return 0;
+    }
+    if (!text)
+        return wrong(at, "expected a duration, such as \"30d\", or \"forever\"", err);
+    int status = units_duration(text, &m->journal_keep, err);
+    if (status)
+        return explain(at, at->key, status, err);
+    return m->journal_keep ? 0 : wrong(at, "it must be more than 0", err);
+}
+
 static const struct table TABLES[] = {
-    {"workflow", read_workflow}, {"tasks", read_defaults}, {"limits", read_limits}, {"http", read_http},
-    {"secrets", read_secrets},   {"python", read_python},  {"js", read_js}};
-static const char *const TABLE_NAMES[] = {"workflow", "tasks", "limits", "http", "secrets", "python", "js"};
+    {"workflow", read_workflow}, {"tasks", read_defaults},  {"limits", read_limits}, {"http", read_http},
+    {"secrets", read_secrets},   {"journal", read_journal}, {"python", read_python}, {"js", read_js}};
+static const char *const TABLE_NAMES[] = {"workflow", "tasks",   "limits", "http",
+                                          "secrets",  "journal", "python", "js"};
 enum { N_TABLES = sizeof TABLES / sizeof TABLES[0] };
 _Static_assert(sizeof TABLE_NAMES / sizeof TABLE_NAMES[0] == N_TABLES, "one name per table");
 
@@ -282,7 +301,7 @@ static int read_root(struct manifest *m, struct place *at, const json_value *roo
             int status = misplaced(at, members ? "table" : "key", key, TABLE_NAMES, N_TABLES, err);
             if (!members)
                 error_hint(err, "keys belong into a table: [workflow], [tasks], [limits], [http], [secrets], "
-                                "[python] or [js]");
+                                "[journal], [python] or [js]");
             return status;
         }
         if (!members)

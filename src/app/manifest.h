@@ -38,6 +38,8 @@ struct manifest {
     char *name, *version, *entrypoint;
     struct task_options defaults, limits;
     struct http_settings http;
+    uint64_t
+        journal_keep; /* [journal] keep: ns that ended runs stay on record; 0: not given, UINT64_MAX: for ever */
     struct secret_grant *secrets;
     size_t n_secrets;
     struct string_list python_paths, js_paths;

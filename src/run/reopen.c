@@ -1,5 +1,6 @@
 /* Records of applications, and copies of their images. */
 #include "run/reopen.h"
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/fault.h"
 #include "base/file.h"
@@ -16,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RECORD_MAX = 32 * 1024 * 1024, RECORD_VERSION = 1 };
+enum { RECORD_MAX = 32 * 1024 * 1024, RECORD_VERSION = 1, KEEP_DEFAULT_DAYS = 30 };
 
 /* ---- writing ---- */
 
@@ -113,7 +114,27 @@ int app_write_record(struct capsule_app *app, const capsule_app_options *o, cons
     return r == 0 ? write_environments(to, app, err) : r;
 }
 
+/* Once a day, whoever has used the journal removes runs that ended long ago. That it can't be done is told by `capsule gc`. */
+static void collect_now_and_then(const struct capsule_app *app) {
+    const uint64_t day = 24 * 3600 * NS_PER_S, given = app->project.manifest.journal_keep, now = clock_wall_ns();
+    const uint64_t keep = given != 0 ? given : KEEP_DEFAULT_DAYS * day;
+    char path[PATH_LENGTH_MAX];
+    struct stat st;
+    struct journal_collection removed;
+    if (keep > now || snprintf(path, sizeof path, "%s/collected", app->journal_dir) >= (int)sizeof path)
+        return;
+    bool is_new = stat(path, &st) != 0;
+    if (!is_new && (uint64_t)st.st_mtim.tv_sec * NS_PER_S + day > now)
+        return;
+    CLEANUP(cleanup_close) int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || futimens(fd, NULL) != 0 || is_new)
+        return;
+    (void)journal_collect(app->journal, now - keep, false, &removed, NULL);
+}
+
 void app_close_record(struct capsule_app *app) {
+    if (app->journal != NULL)
+        collect_now_and_then(app);
     journal_close(app->journal);
     buffer_done(&app->record);
     free(app->journal_dir);

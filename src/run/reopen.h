@@ -6,6 +6,7 @@
  *    "timeout_ns", "environment": {task: JSON text}}
  * If its image is neither in the cache nor kept, it's built again as long as all that it was made from is unchanged. Its image is looked for in the cache; a run that takes longer, or is suspended, keeps a copy in the journal's folder:
  *   images/OBJECT, and images/OBJECT.digest with the hexadecimal digest of its content.
+ * Ended runs are removed after [journal] keep of capsule.toml, by default 30 days; "collected" in the journal's folder was touched when that was last looked at.
  * Thread rule: an application's; app_journal and app_keep_image from any thread. */
 #ifndef RUN_REOPEN_H
 #define RUN_REOPEN_H

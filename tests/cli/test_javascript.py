@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -48,8 +49,10 @@ def test_program(run, file):
     assert run(file) in ([], {})
 
 
-def test_waiting_for_signals(run):
-    assert run("waiting.ts", task="signals") == []
+def test_waiting_for_signals(run_program, tmp_path):
+    for name in ("waiting.ts", "checks.ts"):
+        shutil.copy(PROGRAMS / name, tmp_path)  # where its runs can be recorded
+    assert run_program(tmp_path / "waiting.ts", task="signals") == []
 
 
 @pytest.mark.not_under_stress  # a collection for each of 10⁶ objects, which goes through all of them

@@ -602,6 +602,29 @@ def test_fork_without_resuming(capsule, steps, runs):
 # --- removing
 
 
+def test_old_runs_go_by_themselves(capsule, program, tmp_path):
+    """Once a day, by the process that ends then; as old as capsule.toml says."""
+
+    def names():
+        return [row["run_id"] for row in json.loads(capsule("ps", "--json").stdout)]
+
+    file = program("@task\ndef main(): return 1")
+    (tmp_path / "capsule.toml").write_text('[journal]\nkeep = "1ms"\n')
+    for name in ("one", "two"):  # the first one is when the counting of days begins
+        assert capsule("run", file, "--run-id", name).returncode == 0
+    assert names() == ["two", "one"]
+    stamp = tmp_path / ".capsule" / "collected"
+    os.utime(stamp, (0, 0))
+    time.sleep(0.01)
+    capsule("run", file, "--run-id", "three")
+    assert "one" not in names() and "two" not in names()
+    (tmp_path / "capsule.toml").write_text('[journal]\nkeep = "forever"\n')
+    os.utime(stamp, (0, 0))
+    capsule("run", file, "--run-id", "four")
+    assert "four" in names()
+    assert stamp.stat().st_mtime == 0
+
+
 def test_gc(capsule, steps, runs):
     capsule("run", "main.py", "none", "--run-id", "old")
     capsule("run", "main.py", "--run-id", "waits")

@@ -1,6 +1,7 @@
 """The Python guest for real: programs of tests/guest/ in sandboxes, through the program."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -133,9 +134,10 @@ def test_asyncio(run):
     ]
 
 
-def test_waiting(run):
-    assert run("waiting.py") == []
-    assert run("waiting.py", task="signals") == []
+def test_waiting(run_program, tmp_path):
+    file = shutil.copy(PROGRAMS / "waiting.py", tmp_path)  # where its runs can be recorded
+    assert run_program(file) == []
+    assert run_program(file, task="signals") == []
 
 
 def test_a_loop_that_nothing_can_wake(capsule):

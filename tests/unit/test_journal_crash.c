@@ -100,7 +100,7 @@ static void live(unsigned seed) {
 /* --- the test ---------------------------------------------------------------------------------------------- */
 
 static void check_what_is_there(void) {
-    struct journal *j = journal_world_open(folder, JOURNAL_WRITE);
+    struct journal *j = journal_world_open(folder, JOURNAL_CREATE);
     for (unsigned i = 0; i < RUNS; i++) {
         char id[16];
         snprintf(id, sizeof id, "run-%u", i);

@@ -38,6 +38,7 @@ static void reads_everything(void **state) {
                   "max_concurrent_requests = 8\n"
                   "[secrets]\nOPENAI_KEY = {hosts = ['API.openai.com', '*.openai.com:8443', 'api.openai.com']}\n"
                   "[secrets.OTHER]\nhosts = ['127.0.0.1:8080']\n"
+                  "[journal]\nkeep = '90d'\n"
                   "[python]\npaths = ['src', './lib/']\n[js]\npaths = ['../shared/', '/opt/js', 'lib']\n",
                   &m, &err);
     assert_string_equal(err.message, "");
@@ -58,6 +59,7 @@ static void reads_everything(void **state) {
     assert_int_equal(m.http.max_header_size, 64000);
     assert_int_equal(m.http.max_total_bytes, 1 << 30);
     assert_int_equal(m.http.max_concurrent_requests, 8);
+    assert_int_equal(m.journal_keep, UINT64_C(90) * 24 * 3600 * 1000000000);
     assert_int_equal(m.n_secrets, 2);
     assert_string_equal(m.secrets[0].name, "OPENAI_KEY");
     assert_int_equal(m.secrets[0].hosts.n, 2);
@@ -148,6 +150,10 @@ static void refuses_mistakes(void **state) {
         {"[workflow]\nname = 'a'\nname = 'b'\n", "capsule.toml:3: ", ""},
         {"[tasks]\ndefault_max_retries = inf\n", "capsule.toml:2: ", ""},
         {"[tasks]\n\"\\u001b[31m\" = 1\n", "unknown key \"?[31m\"", ""},
+        {"[journal]\nkepp = '1d'\n", "unknown key \"kepp\" in [journal]", "did you mean \"keep\"?"},
+        {"[journal]\nkeep = 30\n", "[journal] keep: expected a duration", ""},
+        {"[journal]\nkeep = 'long'\n", "capsule.toml:2: [journal] keep: 'long' isn't a duration", ""},
+        {"[journal]\nkeep = '0s'\n", "[journal] keep: it must be more than 0", ""},
         {"\xFF\xFE", "capsule.toml:1: the file is not valid UTF-8", ""},
     };
     check_mistakes(*state, rows, COUNT(rows));
