@@ -137,14 +137,14 @@ static void image_digest(const char *name, uint8_t ret[DIGEST_SIZE]) {
     digest_bytes(NULL, name, strcspn(name, "."), ret);
 }
 
+/* A run that has ended needs its image no more, however long it stays on record. */
 static int add_images(struct database *d, uint64_t before, struct digest_set *ret, struct error *err) {
     CLEANUP(query_done) struct query *q = NULL;
     uint8_t digest[DIGEST_SIZE];
-    int status = database_query(
-        d, "SELECT DISTINCT image FROM run WHERE image <> '' AND (state <> 3 OR ended >= ?)", &q, err);
+    (void)before;
+    int status = database_query(d, "SELECT DISTINCT image FROM run WHERE image <> '' AND state <> 3", &q, err);
     if (status)
         return status;
-    query_put(q, before);
     while ((status = query_step(q, err)) == 1) {
         const char *name = query_text(q, 0);
         image_digest(name ? name : "", digest);

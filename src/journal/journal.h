@@ -141,6 +141,9 @@ struct journal_filter {
 int journal_list(struct journal *j, const struct journal_filter *filter,
                  int (*each)(void *user, const struct journal_row *row), void *user, struct error *err);
 
+/* Whether a run that hasn't ended needs an image of that name. */
+int journal_needs_image(struct journal *j, const char *image, bool *ret, struct error *err);
+
 /* Calls each with a run's events in order; texts that lie in blobs aren't loaded. after: only those of frames with a number above *after, which is moved
  * on (start with 0). ERROR_CORRUPT names the run and the frame. */
 int journal_events(struct journal *j, const char *id, uint64_t *after,

@@ -290,6 +290,24 @@ int journal_list(struct journal *j, const struct journal_filter *filter,
     return status;
 }
 
+int journal_needs_image(struct journal *j, const char *image, bool *ret, struct error *err) {
+    CLEANUP(outside_end) struct journal *locked = NULL;
+    CLEANUP(query_done) struct query *q = NULL;
+    struct database *d;
+    int status = outside_begin(j, &d, err);
+    if (status)
+        return status;
+    locked = j;
+    status = database_query(d, "SELECT 1 FROM run WHERE image = ? AND state <> 3 LIMIT 1", &q, err);
+    if (status)
+        return status;
+    query_put_text(q, image);
+    status = query_step(q, err);
+    if (status >= 0)
+        *ret = status == 1;
+    return status < 0 ? status : 0;
+}
+
 /* --- events --- */
 
 /* 1 and a copy of the first frame after *after, which is moved on; 0: there's none; or an error. *n: of the run, 0 if it isn't known yet. */

@@ -219,6 +219,18 @@ int app_keep_image(struct capsule_app *app, struct error *err) {
     return r;
 }
 
+void app_drop_image(struct capsule_app *app) {
+    char path[PATH_LENGTH_MAX], digest[PATH_LENGTH_MAX];
+    bool needed = true;
+    if (image_path(app->journal_dir, app->image_object, "", path, NULL) != 0 ||
+        image_path(app->journal_dir, app->image_object, ".digest", digest, NULL) != 0 || access(path, F_OK) != 0)
+        return;
+    pthread_mutex_lock(&app->runtime->lock);
+    if (journal_needs_image(app->journal, app->image_object, &needed, NULL) == 0 && !needed && unlink(path) == 0)
+        (void)unlink(digest);
+    pthread_mutex_unlock(&app->runtime->lock);
+}
+
 /* The copy in the journal's folder, if it's what was written. */
 static int open_kept(const char *dir, const char *object, int *ret_fd, struct error *err) {
     char path[PATH_LENGTH_MAX], digest_path[PATH_LENGTH_MAX], hex[DIGEST_HEX_SIZE];

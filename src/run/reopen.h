@@ -30,5 +30,7 @@ void app_close_record(struct capsule_app *app);
 int app_journal(struct capsule_app *app, struct journal **ret, struct error *err);
 /* Copies its image to the journal's folder, unless it's there. */
 int app_keep_image(struct capsule_app *app, struct error *err);
+/* A run has ended: removes the copy unless another one needs it. What can't be removed is left to journal_collect. */
+void app_drop_image(struct capsule_app *app);
 
 #endif

@@ -345,7 +345,11 @@ int capsule_run_wait(capsule_run *run, capsule_error *error) {
     }
     if (r != 0)
         return runtime_error(error, r, &err);
-    return run->suspended ? (int)CAPSULE_SUSPENDED : (int)run->root->state;
+    if (run->suspended)
+        return (int)CAPSULE_SUSPENDED;
+    if (run->record.run != NULL && !run->record.muted)
+        app_drop_image(run->app);
+    return (int)run->root->state;
 }
 
 static void tell(capsule_run *run, atomic_bool *what) {

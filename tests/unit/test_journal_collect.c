@@ -110,12 +110,17 @@ static void removes_what_ended_long_ago(void **state) {
     assert_true(c.events_bytes > 2 * 500 * 6 && c.events_bytes < 2 * 500 * 30);
     assert_int_equal(c.blobs, 2);
     assert_int_equal(c.blobs_bytes, 2 * BLOB_MIN);
-    assert_int_equal(c.images, 3); /* both of aa, and zz */
-    assert_int_equal(c.images_bytes, 15);
+    assert_int_equal(c.images, 4); /* both of aa, bb, and zz */
+    assert_int_equal(c.images_bytes, 20);
     assert_int_equal(c.runs_left, 3);
     assert_true(c.bytes_left > 4 * BLOB_MIN && c.bytes_left < 4 * BLOB_MIN + 3 * 500 * 30);
     assert_int_equal(count_blobs(*state), 4 + 1);
-    assert_int_equal(scratch_count(*state, "images"), 4);
+    assert_int_equal(scratch_count(*state, "images"), 3);
+    bool needed = false;
+    assert_int_equal(journal_needs_image(j, "bb.image", &needed, NULL), 0);
+    assert_false(needed);
+    assert_int_equal(journal_needs_image(j, "cc.image", &needed, NULL), 0);
+    assert_true(needed);
     assert_int_equal(journal_find(j, "old-1", false, &(struct journal_row){0}, NULL), ERROR_NOT_FOUND);
     assert_int_equal(world_count(j, "new"), 500);
     assert_int_equal(world_count(j, "running"), 500);
