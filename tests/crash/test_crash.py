@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-KILLS = int(os.environ.get("CAPSULE_TEST_KILLS", "250"))  # of each workflow
+KILLS = int(os.environ.get("CAPSULE_TEST_KILLS", "500"))  # of each workflow
 STEPS = 200
 
 
