@@ -28,6 +28,8 @@ def test_all_are_here():
         check=True,
     ).stdout
     assert {name for name in files.split() if (EXAMPLES / name).exists()} == {
+        "approval/main.py",
+        "approval/main.ts",
         "c/embed.c",
         "fetch/main.ts",
         "files/main.ts",
