@@ -1,7 +1,6 @@
 /* Measures recorded runs from C: `durable MODE ARG…` prints samples as JSON numbers in an array; the modes are at the end. bench/run calls it and makes the
  * table. Times in milliseconds unless said otherwise. The journal lies in a folder that's given and should be new. */
-#include "sample.h"
-#include <capsule.h>
+#include "library.h"
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,37 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static capsule_runtime *open_runtime(void) {
-    capsule_error e;
-    capsule_runtime *rt = NULL;
-    if (capsule_open(NULL, &rt, &e) != 0)
-        fail("capsule_open", e.message);
-    return rt;
-}
-
-/* journal NULL: its runs aren't recorded. */
-static capsule_app *open_app(capsule_runtime *rt, const char *file, const char *journal) {
-    capsule_error e;
-    capsule_app *app = NULL;
-    capsule_app_options options = {.journal = journal != NULL, .journal_dir = journal};
-    if (capsule_app_open(rt, file, &options, &app, &e) != 0)
-        fail(file, e.message);
-    return app;
-}
-
-static double run_once(capsule_app *app, const capsule_run_options *options, int expected) {
-    capsule_error e;
-    capsule_run *run = NULL;
-    double start = now_ms();
-    if (capsule_run_new(app, options, &run, &e) != 0)
-        fail("capsule_run_new", e.message);
-    if (capsule_run_wait(run, &e) != expected)
-        fail("capsule_run_wait", capsule_run_envelope(run));
-    double ms = now_ms() - start;
-    capsule_run_free(run);
-    return ms;
-}
 
 /* JOURNAL FILE N ARGS: by how many percent a run takes longer when it's recorded, in pairs, so that a drifting machine doesn't matter. */
 static void measure_cost(char **arguments) {
@@ -125,20 +93,6 @@ static void measure_resume(char **arguments) {
     capsule_close(rt);
 }
 
-static double private_kb(void) {
-    char line[256];
-    double kb = 0;
-    unsigned long n;
-    FILE *file = fopen("/proc/self/smaps_rollup", "r");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        if (sscanf(line, "Private_Clean: %lu kB", &n) == 1 || sscanf(line, "Private_Dirty: %lu kB", &n) == 1)
-            kb += (double)n;
-    }
-    if (file != NULL)
-        fclose(file);
-    return kb;
-}
-
 /* JOURNAL FILE N ARGS: private memory, in KB a run, that a process keeps of runs that it suspended. */
 static void measure_suspended(char **arguments) {
     capsule_runtime *rt = open_runtime();
@@ -157,21 +111,10 @@ static void measure_suspended(char **arguments) {
 }
 
 int main(int argc, char **argv) {
-    static const struct {
-        const char *name;
-        int arguments;
-        void (*measure)(char **arguments);
-    } modes[] = {
+    static const struct mode modes[] = {
         {"cost", 4, measure_cost},           {"run", 5, measure_run},
         {"sync", 2, measure_sync},           {"resume", 4, measure_resume},
         {"suspended", 4, measure_suspended},
     };
-    for (size_t i = 0; argc > 1 && i < sizeof modes / sizeof modes[0]; i++) {
-        if (strcmp(argv[1], modes[i].name) == 0 && argc >= 2 + modes[i].arguments) {
-            modes[i].measure(argv + 2);
-            return 0;
-        }
-    }
-    fprintf(stderr, "usage: durable MODE ARG…; see bench/run\n");
-    return 2;
+    return measure_mode(modes, sizeof modes / sizeof modes[0], argc, argv);
 }

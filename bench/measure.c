@@ -1,7 +1,6 @@
 /* Measures the library from C: `measure MODE ARG…` prints samples as JSON numbers in an array; the modes are at the end. bench/run calls it and
  * makes the table. Times in milliseconds unless said otherwise. */
-#include "sample.h"
-#include <capsule.h>
+#include "library.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <spawn.h>
@@ -15,32 +14,6 @@
 #include <unistd.h>
 
 extern char **environ;
-
-static capsule_runtime *open_runtime(void) {
-    capsule_error e;
-    capsule_runtime *rt = NULL;
-    if (capsule_open(NULL, &rt, &e) != 0)
-        fail("capsule_open", e.message);
-    return rt;
-}
-
-static capsule_app *open_app(capsule_runtime *rt, const char *file) {
-    capsule_error e;
-    capsule_app *app = NULL;
-    if (capsule_app_open(rt, file, NULL, &app, &e) != 0)
-        fail(file, e.message);
-    return app;
-}
-
-static void run_once(capsule_app *app, const capsule_run_options *options, int expected) {
-    capsule_error e;
-    capsule_run *run = NULL;
-    if (capsule_run_new(app, options, &run, &e) != 0)
-        fail("capsule_run_new", e.message);
-    if (capsule_run_wait(run, &e) != expected)
-        fail("capsule_run_wait", capsule_run_envelope(run));
-    capsule_run_free(run);
-}
 
 /* ---- fresh sandboxes ---- */
 
@@ -64,7 +37,7 @@ static void *call_repeatedly(void *argument) {
 /* Open, call a task that returns its argument, reset, close. */
 static void measure_fresh(char **arguments) {
     capsule_runtime *rt = open_runtime();
-    struct loop loop = {.app = open_app(rt, arguments[0]), .n = number(arguments[1])};
+    struct loop loop = {.app = open_app(rt, arguments[0], NULL), .n = number(arguments[1])};
     loop.samples = calloc((size_t)loop.n, sizeof *loop.samples);
     call_repeatedly(&loop);
     call_repeatedly(&loop);
@@ -93,7 +66,7 @@ static double rate(capsule_app *app, int threads, int n) {
 /* Sandboxes per second on two threads over those on one, in rounds. */
 static void measure_threads(char **arguments) {
     capsule_runtime *rt = open_runtime();
-    capsule_app *app = open_app(rt, arguments[0]);
+    capsule_app *app = open_app(rt, arguments[0], NULL);
     int n = number(arguments[1]);
     double ratios[7];
     rate(app, 2, n);
@@ -164,7 +137,7 @@ static double time_call(capsule_app *app, const char *arguments) {
 /* FILE N ARGS: a task of FILE that does all the work. */
 static void measure_call(char **arguments) {
     capsule_runtime *rt = open_runtime();
-    capsule_app *app = open_app(rt, arguments[0]);
+    capsule_app *app = open_app(rt, arguments[0], NULL);
     int n = number(arguments[1]);
     double *samples = calloc((size_t)n, sizeof *samples);
     time_call(app, arguments[2]);
@@ -179,7 +152,7 @@ static void measure_call(char **arguments) {
 /* FILE N ARGS_A ARGS_B: how many times as long A takes as B, in pairs, so that a drifting machine doesn't matter. */
 static void measure_ratio(char **arguments) {
     capsule_runtime *rt = open_runtime();
-    capsule_app *app = open_app(rt, arguments[0]);
+    capsule_app *app = open_app(rt, arguments[0], NULL);
     int n = number(arguments[1]);
     double *samples = calloc((size_t)n, sizeof *samples);
     time_call(app, arguments[3]);
@@ -196,7 +169,7 @@ static void measure_ratio(char **arguments) {
 /* FILE N TIMEOUT_MS: how long after its timeout a busy loop has ended. */
 static void measure_timeout(char **arguments) {
     capsule_runtime *rt = open_runtime();
-    capsule_app *app = open_app(rt, arguments[0]);
+    capsule_app *app = open_app(rt, arguments[0], NULL);
     int n = number(arguments[1]);
     double timeout = number(arguments[2]), *samples = calloc((size_t)n, sizeof *samples);
     for (int i = 0; i < n; i++) {
@@ -211,28 +184,6 @@ static void measure_timeout(char **arguments) {
 }
 
 /* ---- memory ---- */
-
-/* The sum of some lines of a file in /proc, in kB. */
-static double proc_kb(const char *path, const char *const *names, size_t names_n) {
-    FILE *f = fopen(path, "re");
-    char line[256];
-    double total = 0;
-    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-        const char *colon = strchr(line, ':');
-        for (size_t i = 0; colon != NULL && i < names_n; i++)
-            if (strlen(names[i]) == (size_t)(colon - line) && strncmp(line, names[i], strlen(names[i])) == 0)
-                total += strtod(colon + 1, NULL);
-    }
-    if (f != NULL)
-        fclose(f);
-    return total;
-}
-
-/* Private memory of this process, in kB. */
-static double private_kb(void) {
-    static const char *const names[] = {"Private_Dirty", "Private_Clean"};
-    return proc_kb("/proc/self/smaps_rollup", names, 2);
-}
 
 /* What this process takes of the machine, in kB: its pages, each counted once however often it's mapped (resident set size counts
  * a page of the image once for every sandbox that has read it), and the kernel's page tables for them. */
@@ -258,7 +209,7 @@ static void on_event(void *user, const capsule_event *event) {
 /* FILE DEPTH: megabytes a live sandbox, from a chain of nested calls. */
 static void measure_memory(char **arguments) {
     capsule_runtime *rt = open_runtime();
-    capsule_app *app = open_app(rt, arguments[0]);
+    capsule_app *app = open_app(rt, arguments[0], NULL);
     struct depth_memory m = {.depth = (unsigned)number(arguments[1])};
     char text[32];
     snprintf(text, sizeof text, "[%u]", m.depth - 1);
@@ -288,7 +239,7 @@ static void *watch_memory(void *user) {
 /* FILE ARGS: the most megabytes that the process had while it ran, looked at 20 times a second. */
 static void measure_peak(char **arguments) {
     capsule_runtime *rt = open_runtime();
-    capsule_app *app = open_app(rt, arguments[0]);
+    capsule_app *app = open_app(rt, arguments[0], NULL);
     struct peak peak = {0};
     pthread_t watcher;
     if (pthread_create(&watcher, NULL, watch_memory, &peak) != 0)
@@ -303,21 +254,10 @@ static void measure_peak(char **arguments) {
 }
 
 int main(int argc, char **argv) {
-    static const struct {
-        const char *name;
-        int arguments;
-        void (*measure)(char **arguments);
-    } modes[] = {
+    static const struct mode modes[] = {
         {"fresh", 2, measure_fresh},   {"threads", 2, measure_threads}, {"process", 2, measure_process},
         {"edit", 3, measure_edit},     {"call", 3, measure_call},       {"timeout", 3, measure_timeout},
         {"memory", 2, measure_memory}, {"ratio", 4, measure_ratio},     {"peak", 2, measure_peak},
     };
-    for (size_t i = 0; argc > 1 && i < sizeof modes / sizeof modes[0]; i++) {
-        if (strcmp(argv[1], modes[i].name) == 0 && argc >= 2 + modes[i].arguments) {
-            modes[i].measure(argv + 2);
-            return 0;
-        }
-    }
-    fprintf(stderr, "usage: measure MODE ARG…; see bench/run\n");
-    return 2;
+    return measure_mode(modes, sizeof modes / sizeof modes[0], argc, argv);
 }
