@@ -584,7 +584,7 @@ static void put_task(struct writer *w, const struct view *v, const struct journa
     put(w, "}");
 }
 
-/* What the run waits for now. */
+/* What the run is waiting for. */
 static void put_open_waits(struct writer *w, const struct view *v) {
     bool any = false;
     put(w, ",\"waits\":[");

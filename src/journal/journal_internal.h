@@ -261,6 +261,10 @@ struct found_run {
 };
 /* By id or its unique beginning. */
 int read_run(struct journal *j, struct database *d, const char *id, struct found_run *ret, struct error *err);
+/* The number of a run, where *n is 0: it isn't known yet. */
+int read_number(struct journal *j, struct database *d, const char *id, uint64_t *n, struct error *err);
+/* Whether a query with one parameter, a text, finds anything. */
+int read_whether(struct journal *j, const char *sql, const char *text, bool *ret, struct error *err);
 /* Calls each, which may be NULL, with the events of a frame. Errors name the run and the frame's number. */
 int read_events(const char *id, uint64_t number, const struct buffer *frame,
                 int (*each)(void *user, const struct event *event), void *user, struct error *err);

@@ -111,19 +111,14 @@ static int read_signal(struct journal *j, const char *id, uint64_t *n, uint64_t 
     CLEANUP(outside_end) struct journal *locked = NULL;
     CLEANUP(query_done) struct query *q = NULL;
     struct database *d;
-    struct found_run run;
     int status = outside_begin(j, &d, err);
     if (status)
         return status;
     locked = j;
-    if (*n == 0) {
-        status = read_run(j, d, id, &run, err);
-        if (status)
-            return status;
-        *n = run.n;
-    }
-    status = database_query(
-        d, "SELECT n, name, value, time FROM signal WHERE run = ? AND n > ? ORDER BY n LIMIT 1", &q, err);
+    status = read_number(j, d, id, n, err);
+    if (status == 0)
+        status = database_query(
+            d, "SELECT n, name, value, time FROM signal WHERE run = ? AND n > ? ORDER BY n LIMIT 1", &q, err);
     if (status)
         return status;
     query_put(q, *n);

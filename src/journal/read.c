@@ -176,6 +176,14 @@ int read_run(struct journal *j, struct database *d, const char *id, struct found
     return 0;
 }
 
+int read_number(struct journal *j, struct database *d, const char *id, uint64_t *n, struct error *err) {
+    struct found_run run;
+    int status = *n ? 0 : read_run(j, d, id, &run, err);
+    if (*n == 0 && status == 0)
+        *n = run.n;
+    return status;
+}
+
 int journal_find(struct journal *j, const char *id, bool with_app, struct journal_row *ret, struct error *err) {
     CLEANUP(journal_row_done) struct journal_row row = {0};
     CLEANUP(buffer_done) struct buffer app = BUFFER_INIT(SIZE_MAX / 4);
@@ -290,7 +298,7 @@ int journal_list(struct journal *j, const struct journal_filter *filter,
     return status;
 }
 
-int journal_needs_image(struct journal *j, const char *image, bool *ret, struct error *err) {
+int read_whether(struct journal *j, const char *sql, const char *text, bool *ret, struct error *err) {
     CLEANUP(outside_end) struct journal *locked = NULL;
     CLEANUP(query_done) struct query *q = NULL;
     struct database *d;
@@ -298,14 +306,18 @@ int journal_needs_image(struct journal *j, const char *image, bool *ret, struct 
     if (status)
         return status;
     locked = j;
-    status = database_query(d, "SELECT 1 FROM run WHERE image = ? AND state <> 3 LIMIT 1", &q, err);
+    status = database_query(d, sql, &q, err);
     if (status)
         return status;
-    query_put_text(q, image);
+    query_put_text(q, text);
     status = query_step(q, err);
     if (status >= 0)
         *ret = status == 1;
     return status < 0 ? status : 0;
+}
+
+int journal_needs_image(struct journal *j, const char *image, bool *ret, struct error *err) {
+    return read_whether(j, "SELECT 1 FROM run WHERE image = ? AND state <> 3 LIMIT 1", image, ret, err);
 }
 
 /* --- events --- */
@@ -316,19 +328,15 @@ static int read_frame(struct journal *j, const char *id, uint64_t *n, uint64_t *
     CLEANUP(outside_end) struct journal *locked = NULL;
     CLEANUP(query_done) struct query *q = NULL;
     struct database *d;
-    struct found_run run;
     size_t size;
     int status = outside_begin(j, &d, err);
     if (status)
         return status;
     locked = j;
-    if (*n == 0) {
-        status = read_run(j, d, id, &run, err);
-        if (status)
-            return status;
-        *n = run.n;
-    }
-    status = database_query(d, "SELECT n, events FROM frame WHERE n > ? AND n <= ? ORDER BY n LIMIT 1", &q, err);
+    status = read_number(j, d, id, n, err);
+    if (status == 0)
+        status =
+            database_query(d, "SELECT n, events FROM frame WHERE n > ? AND n <= ? ORDER BY n LIMIT 1", &q, err);
     if (status)
         return status;
     query_put(q, (*n << FRAME_NUMBER_BITS) + *after);

@@ -45,19 +45,9 @@ static struct birth *copy_begin(const struct journal_begin *b) {
 /* An id that's the caller's choice may be taken. Another process may take it before our first transaction: then that one fails, before anything that we
  * do is on record (commit_birth). */
 static int check_id(struct journal *j, const char *id, bool *ret_exists, struct error *err) {
-    CLEANUP(outside_end) struct journal *locked = NULL;
-    CLEANUP(query_done) struct query *q = NULL;
-    struct database *d;
-    int status = outside_begin(j, &d, err);
-    if (status)
-        return status;
-    locked = j;
-    status = database_query(d, "SELECT 1 FROM run WHERE id = ?", &q, err);
-    if (status)
-        return status;
-    query_put_text(q, id);
-    status = query_step(q, err);
-    if (status <= 0)
+    bool exists = false;
+    int status = read_whether(j, "SELECT 1 FROM run WHERE id = ?", id, &exists, err);
+    if (status || !exists)
         return status;
     if (ret_exists)
         *ret_exists = true;
@@ -66,7 +56,7 @@ static int check_id(struct journal *j, const char *id, bool *ret_exists, struct 
 
 int take_id_exists(const char *id, struct error *err) {
     error_set(err, ERROR_INVALID, "there is a run with the id %s already", id);
-    error_hint(err, "go on with it with: capsule resume %s   (or choose another id)", id);
+    error_hint(err, "go on with it by `capsule resume %s`, or look at it by `capsule show %s`", id, id);
     return ERROR_INVALID;
 }
 

@@ -62,7 +62,6 @@ static int copy_events(struct fork *f, struct error *err) {
 
 static int fork_row(struct fork *f, const struct journal_row *row, char *id, struct error *err) {
     CLEANUP(cleanup_free) char *from = NULL;
-    bool exists;
     if (asprintf(&from, "%s#%" PRIu32, row->id, f->step) < 0) {
         from = NULL;
         return error_set(err, ERROR_NOMEM, "no memory for a run");
@@ -80,7 +79,7 @@ static int fork_row(struct fork *f, const struct journal_row *row, char *id, str
     f->from = row->id;
     int r = find_step(f, err);
     if (r == 0)
-        r = journal_run_new(f->journal, &begin, true, &none, &f->to, &exists, err);
+        r = journal_run_new(f->journal, &begin, true, &none, &f->to, NULL, err);
     if (r == 0)
         r = copy_events(f, err);
     journal_run_close(f->to);

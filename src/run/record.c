@@ -339,7 +339,6 @@ int record_begin(struct capsule_run *run, bool generated_id, bool durable, struc
     const struct capsule_app *app = run->app;
     struct journal_callbacks c = callbacks(run);
     struct journal *journal = NULL;
-    bool exists = false;
     int r = app_journal(run->app, &journal, err);
     if (r != 0)
         return r;
@@ -352,10 +351,7 @@ int record_begin(struct capsule_run *run, bool generated_id, bool durable, struc
                                   .image = app->image_object,
                                   .durable = durable,
                                   .first = &created};
-    r = journal_run_new(journal, &begin, generated_id, &c, &run->record.run, &exists, err);
-    if (r != 0 && exists)
-        error_hint(err, "go on with it by `capsule resume %s`, or look at it by `capsule show %s`", run->id,
-                   run->id);
+    r = journal_run_new(journal, &begin, generated_id, &c, &run->record.run, NULL, err);
     if (r != 0)
         return r;
     run->record.journal = journal;

@@ -184,7 +184,7 @@ static void fire_timers(struct capsule_run *run) {
     while (timers_first(&run->timers, &t) <= now) {
         timers_set(&run->timers, t, UINT64_MAX);
         if (t->owner == TIMER_OF_WAIT)
-            waits_fire(run, (struct wait *)(void *)((char *)t - offsetof(struct wait, timer)));
+            waits_fire((struct wait *)(void *)((char *)t - offsetof(struct wait, timer)));
         else
             task_wake((struct task *)(void *)((char *)t - offsetof(struct task, timer)), now);
     }
@@ -245,9 +245,9 @@ static bool suspend(struct capsule_run *run) {
 
 /* What a run does once it has lived for a while, and short ones never need. */
 static void settle_in(struct capsule_run *run) {
-    uint64_t age = clock_monotonic_ns() - run->began;
     if (run->record.run == NULL || run->image_kept || run->root->phase == TASK_ENDED)
         return;
+    uint64_t age = clock_monotonic_ns() - run->began;
     if (age > RUN_WATCH_AFTER_NS)
         record_watch(run);
     if (age <= RUN_KEEP_IMAGE_AFTER_NS)

@@ -66,8 +66,7 @@ static void end_wait(struct wait *w, const char *header, const char *body, size_
 
 static const char DONE[] = "{\"ok\":true}";
 
-void waits_fire(struct capsule_run *run, struct wait *w) {
-    (void)run;
+void waits_fire(struct wait *w) {
     if (w->kind == EVENT_WAIT_SLEEP) {
         end_wait(w, DONE, NULL, 0, 0);
         return;

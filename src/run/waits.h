@@ -41,7 +41,7 @@ bool waits_cancel(struct task *t, uint32_t op);
 /* The attempt is over. */
 void waits_forget(struct task *t);
 /* Its time has come. */
-void waits_fire(struct capsule_run *run, struct wait *w);
+void waits_fire(struct wait *w);
 /* Signals may have come. Each is given to the wait for its name that began first; so of a resumed run none is, until all of its tasks are where they were
  * (capsule_run.restoring_n). */
 void waits_signalled(struct capsule_run *run);
